@@ -20,6 +20,7 @@ __all__ = [
     "TOKEN_PATTERN",
     "Parameters",
     "format_parameters",
+    "malformed",
     "parse_decimal",
     "quote",
     "read_parameters",
@@ -46,6 +47,11 @@ _PARAMETER: Final = re.compile(
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
+def malformed(field: str, why: str = "") -> RemoteProtocolError:
+    """Make the error whose text fits a reason phrase (RFC 3261 21.4.1)."""
+    return RemoteProtocolError(f"Malformed {field} header field{why and f': {why}'}")
+
+
 def parse_decimal(digits: str, maximum: int, field: str) -> int:
     """Read 1*DIGIT up to a maximum; leading zeros are allowed (RFC 4475 3.1.1.1).
 
@@ -53,10 +59,10 @@ def parse_decimal(digits: str, maximum: int, field: str) -> int:
         underscores and other alphabets), or too large.
     """
     if not (digits.isascii() and digits.isdigit()):
-        raise RemoteProtocolError(f"Malformed {field}")
+        raise malformed(field)
     significant = digits.lstrip("0")
     if len(significant) > 10 or (value := int(significant or "0")) > maximum:
-        raise RemoteProtocolError(f"{field} out of range")
+        raise RemoteProtocolError(f"{field} header field out of range")
     return value
 
 
@@ -72,13 +78,13 @@ def split_list(text: str, field: str) -> list[str]:
     while True:
         match = _ITEM.match(text, at)
         if match is None:
-            raise RemoteProtocolError(f"Malformed {field}")
+            raise malformed(field)
         items.append(match[0].strip(" \t"))
         at = match.end()
         if at == len(text):
             return items
         if text[at] != ",":
-            raise RemoteProtocolError(f"Malformed {field}")
+            raise malformed(field)
         at += 1
 
 
@@ -86,7 +92,7 @@ def read_parameters(text: str, field: str) -> Parameters:
     """Read ``*(SEMI name [EQUAL value])`` that a pattern has already found well formed."""
     parameters: Parameters = tuple([(match[1], match[2]) for match in _PARAMETER.finditer(text)])
     if len(parameters) > 1 and len({name.lower() for name, _ in parameters}) < len(parameters):
-        raise RemoteProtocolError(f"Repeated parameter in {field}")  # RFC 3261 7.3.1
+        raise malformed(field, "repeated parameter")  # RFC 3261 7.3.1
     return parameters
 
 

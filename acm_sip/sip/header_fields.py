@@ -104,8 +104,9 @@ class HeaderFields:
         try:
             return cast(T, self._readings[name])
         except KeyError:
-            reading = self._readings[name] = parse(self._values(name))
-            return cast(T, reading)
+            reading = parse(self._values(name))
+            self._readings[name] = reading
+            return reading
 
     def append(self, name: str, value: str) -> None:
         """Add a field after all others.

@@ -24,6 +24,7 @@ from acm_sip.sip.grammar import (
     TOKEN_PATTERN,
     Parameters,
     format_parameters,
+    malformed,
     parse_decimal,
     quote,
     read_parameters,
@@ -232,13 +233,13 @@ def only_value(values: list[str], field: str) -> str:
     """Return the value of a field that a message has exactly once."""
     if len(values) == 1:
         return values[0]
-    raise RemoteProtocolError(f"{'Repeated' if values else 'Missing'} {field}")
+    raise RemoteProtocolError(f"{'Repeated' if values else 'Missing'} {field} header field")
 
 
 def read_vias(values: list[str]) -> tuple[Via, ...]:
     """Read every Via, the topmost first."""
     if not values:
-        raise RemoteProtocolError("Missing Via")
+        raise RemoteProtocolError("Missing Via header field")
     return tuple([_read_via(item) for value in values for item in split_list(value, "Via")])
 
 
@@ -256,7 +257,7 @@ def read_call_id(values: list[str]) -> str:
     """Read Call-ID: word ["@" word], which compares octet by octet (20.8)."""
     value = only_value(values, "Call-ID")
     if _CALL_ID.fullmatch(value) is None:
-        raise RemoteProtocolError("Malformed Call-ID")
+        raise malformed("Call-ID")
     return value
 
 
@@ -264,7 +265,7 @@ def read_cseq(values: list[str]) -> CSeq:
     """Read CSeq; the number fits 32 bits (20.16)."""
     match = _CSEQ.fullmatch(only_value(values, "CSeq"))
     if match is None:
-        raise RemoteProtocolError("Malformed CSeq")
+        raise malformed("CSeq")
     return CSeq(parse_decimal(match[1], MAX_UINT32, "CSeq"), match[2])
 
 
@@ -279,7 +280,7 @@ def read_retry_after(values: list[str]) -> int | None:
         return None
     match = _RETRY_AFTER.fullmatch(only_value(values, "Retry-After"))
     if match is None:
-        raise RemoteProtocolError("Malformed Retry-After")
+        raise malformed("Retry-After")
     return parse_decimal(match[1], MAX_UINT32, "Retry-After")
 
 
@@ -292,7 +293,7 @@ def read_tokens(values: list[str], field: str) -> tuple[str, ...]:
     """Read a list of tokens, such as Require, Supported or Allow; a value may be empty."""
     tokens = [item.strip(" \t") for value in values if value for item in value.split(",")]
     if any(TOKEN_PATTERN.fullmatch(token) is None for token in tokens):
-        raise RemoteProtocolError(f"Malformed {field}")
+        raise malformed(field)
     return tuple(tokens)
 
 
@@ -308,7 +309,7 @@ def read_warnings(values: list[str]) -> tuple[WarningValue, ...]:
         for item in split_list(value, "Warning"):
             match = _WARNING.fullmatch(item)
             if match is None:
-                raise RemoteProtocolError("Malformed Warning")
+                raise malformed("Warning")
             found.append(WarningValue(int(match[1]), match[2], unquote(match[3])))
     return tuple(found)
 
@@ -318,7 +319,7 @@ def parse_media_type(text: str, field: str = "Content-Type") -> MediaType:
     """Read one media type."""
     match = _MEDIA_TYPE.fullmatch(text)
     if match is None:
-        raise RemoteProtocolError(f"Malformed {field}")
+        raise malformed(field)
     parameters = read_parameters(match[3], field) if match[3] else ()
     return MediaType(match[1].lower(), match[2].lower(), parameters)
 
@@ -326,12 +327,12 @@ def parse_media_type(text: str, field: str = "Content-Type") -> MediaType:
 def _read_via(text: str) -> Via:
     match = _VIA.fullmatch(text)
     if match is None:
-        raise RemoteProtocolError("Malformed Via")
+        raise malformed("Via")
     name, version, transport, host, port, parameters = match.groups()
     try:
         host, number = parse_hostport(host if port is None else f"{host}:{port}")
     except RemoteProtocolError as error:
-        raise RemoteProtocolError(f"Malformed Via: {error.text}") from None
+        raise malformed("Via", error.text) from None
     return Via(transport.upper(), host, number, read_parameters(parameters, "Via"), name, version)
 
 
@@ -343,14 +344,14 @@ def _parse_name_addr(text: str, field: str) -> NameAddr:
     else:
         match = _ADDR_SPEC.fullmatch(text)
         if match is None:
-            raise RemoteProtocolError(f"Malformed {field}")
+            raise malformed(field)
         uri, parameters = match.groups()
         display = None
     if uri[:3].lower() == "sip" and uri[3:5].lower() in _SIP_SCHEME_ENDS:
         try:
             SipUri.parse(uri)
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"Malformed {field}: {error.text}") from None
+            raise malformed(field, error.text) from None
     return NameAddr(display, uri, read_parameters(parameters, field) if parameters else ())
 
 
@@ -371,7 +372,7 @@ def _accept_contact_list(text: str) -> tuple[AcceptContact, ...]:
     for item in split_list(text, "Accept-Contact"):
         match = _ACCEPT_CONTACT.fullmatch(item)
         if match is None:
-            raise RemoteProtocolError("Malformed Accept-Contact")
+            raise malformed("Accept-Contact")
         found.append(AcceptContact(read_parameters(match[1], "Accept-Contact")))
     return tuple(found)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from acm_sip.errors import LocalProtocolError, RemoteProtocolError
@@ -16,7 +17,14 @@ from acm_sip.sip.grammar import TOKEN_PATTERN, split_list
 from acm_sip.sip.header_fields import HeaderFields
 from acm_sip.sip.headers import AcceptContact, CSeq, MediaType, NameAddr, Via, WarningValue
 
-__all__ = ["REASON_PHRASES", "Message", "Request", "Response", "create_response"]
+__all__ = [
+    "REASON_PHRASES",
+    "Message",
+    "Request",
+    "Response",
+    "create_response",
+    "stateless_to_tag",
+]
 
 # RFC 3261 21; 202 RFC 6665, 423 and 489 likewise, 412 RFC 3903, 428-430 RFC 8224, 3893, 5626.
 REASON_PHRASES: Final = {
@@ -347,9 +355,20 @@ def create_response(
     return Response(status_code, reason_phrase, copied, body)
 
 
+def stateless_to_tag(request: Request) -> str:
+    """Return the To tag of an answer for which no state is kept: the same for each repeat.
+
+    RFC 3261 8.2.7. It hides nothing: no dialog is ever made from such an answer.
+    """
+    identifying = "\n".join(
+        request.headers.get(name) or "" for name in ("Via", "From", "Call-ID", "CSeq")
+    )
+    return sha256(identifying.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def _with_tag(request: Request, value: str, to_tag: str) -> str:
     try:
         present = request.to.tag is not None
     except RemoteProtocolError:
-        return value
+        present = "tag" in value.lower()
     return value if present else f"{value};tag={to_tag}"
