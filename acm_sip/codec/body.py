@@ -45,7 +45,8 @@ __all__ = [
 ]
 
 _ACM: Final = f"{{{names.NAMESPACE}}}"
-_DATA: Final = f"{_ACM}mc-service-ue-initial-configuration-data"
+_DATA: Final = "mc-service-ue-initial-configuration-data"
+_DATA_FIELD: Final = "mc_service_ue_initial_configuration_data"
 # Elements whose text is a value: a comment inside one could hide half of it from a reader.
 _VALUES: Final = frozenset(
     f"{_ACM}{name}" for name in ("mcsURI", "acm-transaction-id", "expires-at", "cause")
@@ -113,19 +114,19 @@ def decode_body(
     """
     acm, documents, ignored = _sort_parts(parts, media_type.lower())
     try:
-        octets, root = _read_envelope(acm.octets, documents)
+        octets, element = _read_envelope(acm.octets, documents)
     except InvalidXml as error:
         if error.status_code == BODY_TOO_LARGE.status_code:
             raise Refused(BODY_TOO_LARGE, error.text) from None
         raise Refused(BODY_INVALID, str(error.fault)) from None
-    element = root[0]
     flow = _read_flow(element)
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
-    data = element.find(_DATA)
+    data = element.child(_DATA)
     if data is not None:
-        faults, warnings = judge(data[0], xml.serialize(data[0]), document_mode)
-    digest = hashlib.sha256(xml.canonicalize(element)).digest()
+        document = getattr(flow, _DATA_FIELD, b"") or xml.serialize(data[0])
+        faults, warnings = judge(data[0], document, document_mode)
+    digest = hashlib.sha256(xml.canonicalize(element.element)).digest()
     return DecodedBody(flow, octets, digest, faults, warnings, ignored)
 
 
@@ -183,13 +184,14 @@ def _sort_parts(
     return acm[0], documents, tuple(ignored)
 
 
-def _read_envelope(octets: bytes, documents: Sequence[BodyPart]) -> tuple[bytes, etree._Element]:
+def _read_envelope(octets: bytes, documents: Sequence[BodyPart]) -> tuple[bytes, FlowElement]:
     root = parse_valid(octets, SchemaName.ACM_INFO)
     if root.tag != names.ACM_INFO:
         raise Refused(BODY_INVALID, f"/{xml.local_name(root)}: the root is not acm-info")
     if xml.may_hold_comments(octets):
         _reject_hidden_text(octets)
-    data = root[0].find(_DATA)
+    element = FlowElement(root[0])
+    data = element.child(_DATA)
     reference = None if data is None else data.get("href")
     if data is not None and len(data):
         if reference is not None or documents:
@@ -201,7 +203,7 @@ def _read_envelope(octets: bytes, documents: Sequence[BodyPart]) -> tuple[bytes,
         return _read_envelope(xml.serialize(root), ())
     elif documents:
         raise Refused(BODY_INVALID, "this flow carries no UE initial configuration")
-    return octets, root
+    return octets, element
 
 
 def _embed(data: etree._Element, reference: str, documents: Sequence[BodyPart]) -> None:
@@ -218,11 +220,11 @@ def _data_fault(data: etree._Element, message: str) -> Refused:
     return Refused(BODY_INVALID, f"{xml.path_of(data)}: {message}")
 
 
-def _read_flow(element: etree._Element) -> InformationFlow:
+def _read_flow(element: FlowElement) -> InformationFlow:
     try:
-        return FLOWS[xml.local_name(element)].read(FlowElement(element))
+        return FLOWS[xml.local_name(element.element)].read(element)
     except LocalProtocolError as error:  # a rule of the class that the schema does not have
-        raise Refused(BODY_INVALID, f"{xml.path_of(element)}: {error}") from None
+        raise Refused(BODY_INVALID, f"{xml.path_of(element.element)}: {error}") from None
 
 
 def _reject_hidden_text(octets: bytes) -> None:

@@ -67,6 +67,7 @@ class _PerThread(threading.local):
         self.dropping = new_parser()
         self.keeping = new_parser(keep_comments=True)
         self.schemas: dict[str, etree.XMLSchema] = {}
+        self.approved_documents: dict[bytes, None] = {}
 
 
 def new_parser(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from lxml import etree
@@ -49,9 +50,14 @@ def read_identity(element: etree._Element, kind: type[_Identity]) -> _Identity:
             raise _invalid(element, "an identity must be in mcsURI")
         raise Refused(FORBIDDEN, f"{xml.path_of(element)}: protected identities are not supported")
     try:
-        return kind((content.text or "").strip(_XML_SPACE))
+        return _make_identity(kind, (content.text or "").strip(_XML_SPACE))
     except RemoteProtocolError as error:
         raise _invalid(content, error.text) from None
+
+
+@lru_cache(maxsize=4096)  # ours: the users of a busy server; identities are frozen
+def _make_identity(kind: type[_Identity], text: str) -> _Identity:
+    return kind(text)
 
 
 class FlowElement:

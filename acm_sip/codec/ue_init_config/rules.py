@@ -46,15 +46,21 @@ from acm_sip.codec.schemas import SchemaName, find_first_fault
 __all__ = ["RULES", "DocumentMode", "find_faults", "judge"]
 
 DocumentMode = Literal["strict", "report"]
+_Finding = tuple[etree._Element, str, str]
 
 _UE: Final = f"{{{UE_INIT_CONFIG_NAMESPACE}}}"
+_MAX_REMEMBERED: Final = 64  # ours: with the next line half a megabyte at the most
+_MAX_REMEMBERED_OCTETS: Final = 8192
 _MAX_FAULTS: Final = 20  # ours: enough for a person; the wire is told the first only
 _XML_SPACE: Final = " \t\r\n"
 _PLMN: Final = re.compile(r"[0-9]{5,6}")
 _HOST_NAME: Final = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?"
 )
-_ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"{}|\\^`\x00-\x1f\x7f]+")
+# RFC 3986 4.3, with the white space that xs:anyURI collapses.
+_ABSOLUTE_URI: Final = re.compile(
+    r"[ \t\r\n]*+[A-Za-z][A-Za-z0-9+.\-]*+:[^\s<>\"{}|\\^`\x00-\x1f\x7f]++[ \t\r\n]*+"
+)
 _DIGITS: Final = re.compile(r"[0-9]{1,8}")
 
 
@@ -77,121 +83,136 @@ def judge(
 
     :param octets: the element as a document of its own.
     """
+    approved = xml.PER_THREAD.approved_documents
+    if octets in approved:
+        return (), ()
     by_schema = find_first_fault(root, octets, SchemaName.UE_INIT_CONFIG)
     schema_faults = () if by_schema is None else (by_schema,)
     rule_faults = tuple(_apply_rules(root))
+    if not schema_faults and not rule_faults:
+        _remember(octets, approved)
     if mode == "strict":
         return (*schema_faults, *rule_faults), ()
     return rule_faults, schema_faults
 
 
+def _remember(octets: bytes, approved: dict[bytes, None]) -> None:
+    """Keep a document without any fault: the same one comes for many users and at each hop."""
+    if len(octets) > _MAX_REMEMBERED_OCTETS:
+        return
+    if len(approved) >= _MAX_REMEMBERED:
+        del approved[next(iter(approved))]
+    approved[octets] = None
+
+
 def _apply_rules(root: etree._Element) -> Iterator[Fault]:
-    count = 0
-    for check in _CHECKS if root.tag == UE_INIT_CONFIG_ROOT else (_check_root,):
-        for element, rule, message in check(root):
-            yield Fault(element.sourceline, xml.path_of(element), rule, bounded(message))
-            count += 1
-            if count == _MAX_FAULTS:
-                return
+    findings: list[_Finding] = []
+    if root.tag == UE_INIT_CONFIG_ROOT:
+        _check_document(root, findings)
+    else:
+        findings.append((root, "root", "the root is not mcptt-UE-initial-configuration"))
+    for element, rule, message in findings[:_MAX_FAULTS]:
+        yield Fault(element.sourceline, xml.path_of(element), rule, bounded(message))
 
 
-_Finding = tuple[etree._Element, str, str]
-
-
-def _text(element: etree._Element) -> str:
-    return (element.text or "").strip(_XML_SPACE)
-
-
-def _check_root(root: etree._Element) -> Iterator[_Finding]:
-    if root.tag != UE_INIT_CONFIG_ROOT:
-        yield root, "root", "the root is not mcptt-UE-initial-configuration"
-
-
-def _check_domain(root: etree._Element) -> Iterator[_Finding]:
-    domain = (root.get("domain") or "").strip(_XML_SPACE)
-    if not _is_host(domain):
-        yield root, "domain-usable", "the attribute domain is no host name and no address"
-
-
-def _check_top_level(root: etree._Element) -> Iterator[_Finding]:
+def _check_document(root: etree._Element, findings: list[_Finding]) -> None:
+    if not _is_host((root.get("domain") or "").strip(_XML_SPACE)):
+        message = "the attribute domain is no host name and no address"
+        findings.append((root, "domain-usable", message))
     seen: dict[str, int] = {}
     for child in root:
         tag = str(child.tag)
-        seen[tag] = seen.get(tag, 0) + 1
-        if seen[tag] == 2 and tag in _AT_MOST_ONE:
-            rule = f"{xml.local_name(child)}-at-most-one"
-            yield child, rule, f"a second {xml.local_name(child)}"
-    if f"{_UE}Default-user-profile" not in seen:
-        yield root, "default-user-profile-present", "there is no Default-user-profile"
-    if f"{_UE}on-network" not in seen:
-        yield root, "on-network-present", "there is no on-network"
+        count = seen[tag] = seen.get(tag, 0) + 1
+        if tag == _ON_NETWORK:
+            if count == 2:
+                findings.append((child, "on-network-at-most-one", "a second on-network"))
+            elif count == 1:
+                _check_on_network(child, findings)
+        elif tag == _OFF_NETWORK and count == 2:
+            findings.append((child, "off-network-at-most-one", "a second off-network"))
+        elif tag == _UE_ID:
+            _check_ue_id(child, findings)
+    if _DEFAULT_USER_PROFILE not in seen:
+        message = "there is no Default-user-profile"
+        findings.append((root, "default-user-profile-present", message))
+    if _ON_NETWORK not in seen:
+        findings.append((root, "on-network-present", "there is no on-network"))
 
 
-def _check_on_network(root: etree._Element) -> Iterator[_Finding]:
-    on_network = root.find(f"{_UE}on-network")
-    if on_network is None:
-        return
-    children = {child.tag: child for child in on_network}
-    for tag in _ON_NETWORK_CHILDREN:
-        if tag not in children:
-            message = f"there is no {tag.removeprefix(_UE)}"
-            yield on_network, "on-network-complete", message
+def _check_on_network(on_network: etree._Element, findings: list[_Finding]) -> None:
+    children = _by_name(on_network)
+    _check_complete(on_network, children, _ON_NETWORK_CHILDREN, findings)
+    _check_uris(children, _ON_NETWORK_URIS, findings)
     servers = children.get(f"{_UE}App-Server-Info")
-    yield from _check_uris(on_network)
     if servers is not None:
-        present = {child.tag for child in servers}
-        for tag in _SERVERS:
-            if tag not in present:
-                message = f"there is no {tag.removeprefix(_UE)}"
-                yield servers, "on-network-complete", message
-        yield from _check_uris(servers)
-
-
-def _check_uris(parent: etree._Element) -> Iterator[_Finding]:
-    for child in parent:
-        if child.tag in _URIS and _ABSOLUTE_URI.fullmatch(_text(child)) is None:
-            if child.tag == f"{_UE}http-proxy" and not _text(child):
-                continue
-            yield child, "server-uri-usable", "this is no absolute URI"
-
-
-def _check_networks(root: etree._Element) -> Iterator[_Finding]:
-    home = root.find(f"{_UE}on-network/{_UE}HPLMN")
+        server_uris = _by_name(servers)
+        _check_complete(servers, server_uris, _SERVERS, findings)
+        _check_uris(server_uris, _SERVERS, findings)
+    home = children.get(f"{_UE}HPLMN")
     if home is None:
         return
-    yield from _check_network(home)
+    _check_network(home, findings)
     seen: set[str] = set()
     for visited in home.iterchildren(f"{_UE}VPLMN"):
-        yield from _check_network(visited)
+        _check_network(visited, findings)
         plmn = visited.get("PLMN", "")
         if plmn in seen:
-            yield visited, "vplmn-distinct", "a second VPLMN for one PLMN"
+            findings.append((visited, "vplmn-distinct", "a second VPLMN for one PLMN"))
         seen.add(plmn)
 
 
-def _check_network(network: etree._Element) -> Iterator[_Finding]:
+def _by_name(parent: etree._Element) -> dict[str, etree._Element]:
+    return {str(child.tag): child for child in parent}
+
+
+def _check_complete(
+    parent: etree._Element,
+    children: dict[str, etree._Element],
+    wanted: tuple[str, ...],
+    findings: list[_Finding],
+) -> None:
+    for tag in wanted:
+        if tag not in children:
+            message = f"there is no {tag.removeprefix(_UE)}"
+            findings.append((parent, "on-network-complete", message))
+
+
+def _check_uris(
+    children: dict[str, etree._Element], tags: tuple[str, ...], findings: list[_Finding]
+) -> None:
+    for tag in tags:
+        child = children.get(tag)
+        if child is None or _ABSOLUTE_URI.fullmatch(child.text or ""):
+            continue
+        if tag == _HTTP_PROXY and not (child.text or "").strip(_XML_SPACE):
+            continue
+        findings.append((child, "server-uri-usable", "this is no absolute URI"))
+
+
+def _check_network(network: etree._Element, findings: list[_Finding]) -> None:
     if _PLMN.fullmatch(network.get("PLMN", "")) is None:
-        yield network, "plmn-usable", "the attribute PLMN is not five or six digits"
-    for reference in network.iterfind(f"{_UE}service/*"):
-        if reference.tag in _CONNECTION_REFERENCES and not _text(reference):
-            yield reference, "connection-reference-usable", "the connection reference is blank"
+        message = "the attribute PLMN is not five or six digits"
+        findings.append((network, "plmn-usable", message))
+    service = network.find(f"{_UE}service")
+    if service is None:
+        return
+    for reference in service:
+        if reference.tag in _CONNECTION_REFERENCES and not (reference.text or "").strip(_XML_SPACE):
+            message = "the connection reference is blank"
+            findings.append((reference, "connection-reference-usable", message))
 
 
-def _check_ue_ids(root: etree._Element) -> Iterator[_Finding]:
-    for imei_range in root.iterfind(f"{_UE}mcptt-UE-id/{_UE}IMEI-range"):
+def _check_ue_id(ue_id: etree._Element, findings: list[_Finding]) -> None:
+    for imei_range in ue_id.iterchildren(f"{_UE}IMEI-range"):
         for number in imei_range.iter(*_IMEI_NUMBERS):
-            if _DIGITS.fullmatch(_text(number)) is None:
-                yield number, "imei-digits", "this is not a number of digits"
+            if _DIGITS.fullmatch((number.text or "").strip(_XML_SPACE)) is None:
+                findings.append((number, "imei-digits", "this is not a number of digits"))
         for serial_range in imei_range.iterchildren(f"{_UE}SNR-range"):
-            low, high = (
-                _text(number) if number is not None else ""
-                for number in (
-                    serial_range.find(f"{_UE}Low-SNR"),
-                    serial_range.find(f"{_UE}High-SNR"),
-                )
-            )
+            low = (serial_range.findtext(f"{_UE}Low-SNR") or "").strip(_XML_SPACE)
+            high = (serial_range.findtext(f"{_UE}High-SNR") or "").strip(_XML_SPACE)
             if _DIGITS.fullmatch(low) and _DIGITS.fullmatch(high) and int(low) > int(high):
-                yield serial_range, "serial-number-range-ordered", "Low-SNR is above High-SNR"
+                message = "Low-SNR is above High-SNR"
+                findings.append((serial_range, "serial-number-range-ordered", message))
 
 
 def _is_host(text: str) -> bool:
@@ -204,14 +225,11 @@ def _is_host(text: str) -> bool:
     return True
 
 
-_CHECKS: Final = (
-    _check_domain,
-    _check_top_level,
-    _check_on_network,
-    _check_networks,
-    _check_ue_ids,
-)
-_AT_MOST_ONE: Final = frozenset({f"{_UE}on-network", f"{_UE}off-network"})
+_ON_NETWORK: Final = f"{_UE}on-network"
+_OFF_NETWORK: Final = f"{_UE}off-network"
+_UE_ID: Final = f"{_UE}mcptt-UE-id"
+_DEFAULT_USER_PROFILE: Final = f"{_UE}Default-user-profile"
+_HTTP_PROXY: Final = f"{_UE}http-proxy"
 _IMEI_NUMBERS: Final = tuple(f"{_UE}{name}" for name in ("TAC", "SNR", "Low-SNR", "High-SNR"))
 _CONNECTION_REFERENCES: Final = frozenset(
     f"{_UE}{name}" for name in ("MCPTT-to-con-ref", "MC-common-core-to-con-ref", "MC-ID-to-con-ref")
@@ -224,7 +242,6 @@ _ON_NETWORK_URIS: Final = tuple(
     f"{_UE}{name}"
     for name in ("GMS-URI", "group-creation-XUI", "GMS-XCAP-root-URI", "CMS-XCAP-root-URI")
 )
-_URIS: Final = frozenset(_SERVERS + _ON_NETWORK_URIS)
 _ON_NETWORK_CHILDREN: Final = (f"{_UE}HPLMN", f"{_UE}App-Server-Info", *_ON_NETWORK_URIS)
 
 RULES: Final = (
