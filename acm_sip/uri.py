@@ -133,11 +133,9 @@ def parse_hostport(text: str) -> tuple[str, int | None]:
 
     :raises RemoteProtocolError: no such host or port can exist.
     """
-    match = _HOSTPORT.fullmatch(text)
-    if match is None:
-        raise RemoteProtocolError("Malformed host or port")
-    digits = match["port"]
-    return _read_host(match["host"]), None if digits is None else _read_port(digits)
+    if len(text) <= _MAX_CACHED_CHARACTERS:
+        return _parse_short_hostport(text)
+    return _split_hostport(text)
 
 
 @lru_cache(maxsize=4096)  # ours: the addresses of a busy server, about 4 MiB at the most
@@ -168,6 +166,19 @@ def _split(text: str) -> _Fields:
         _read_parameters(parameters) if parameters else (),
         match["headers"] or "",
     )
+
+
+@lru_cache(maxsize=4096)  # ours: as above
+def _parse_short_hostport(text: str) -> tuple[str, int | None]:
+    return _split_hostport(text)
+
+
+def _split_hostport(text: str) -> tuple[str, int | None]:
+    match = _HOSTPORT.fullmatch(text)
+    if match is None:
+        raise RemoteProtocolError("Malformed host or port")
+    digits = match["port"]
+    return _read_host(match["host"]), None if digits is None else _read_port(digits)
 
 
 def _read_parameters(text: str) -> tuple[tuple[str, str | None], ...]:

@@ -17,18 +17,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from acm_sip.errors import RemoteProtocolError
 from acm_sip.sip.grammar import (
-    LWS,
     MAX_UINT32,
     QUOTED_STRING,
+    TOKEN,
     TOKEN_PATTERN,
     malformed,
     parse_decimal,
 )
-from acm_sip.sip.header_fields import KNOWN_NAMES, HeaderFields, canonical_name
+from acm_sip.sip.header_fields import NAMES_ON_RECEIPT, HeaderFields
+from acm_sip.sip.headers import SIP_SCHEMES
 from acm_sip.sip.message import (
     REASON_PHRASES,
     Message,
@@ -42,13 +44,13 @@ from acm_sip.uri import SipUri
 __all__ = ["Head", "KeepAlive", "Limits", "MalformedMessage", "read_head"]
 
 _MAX_REASON_CHARACTERS: Final = 120  # ours: one line of a log
-_CONTROLS: Final = bytes(octet for octet in (*range(32), 127) if octet not in b"\t\r\n")
+_CONTROLS: Final = bytes(octet for octet in (*range(32), 127) if octet != ord("\t"))
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _QUOTED_STRING: Final = re.compile(QUOTED_STRING)
-_VERSION: Final = re.compile(r"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
-_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) ([^\r\n]*+)", re.IGNORECASE)
+_REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]++) [Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
+_STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9]{2}) ([^\r\n]*+)")
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:[!#-;=?-Z\[\]_a-z~]++")
-_NAME_BEFORE_COLON: Final = re.compile(rf"({TOKEN_PATTERN.pattern}){LWS}")
+_MAX_CACHED_CHARACTERS: Final = 256  # ours: bounds the memory of the cache below
 _MAGIC_COOKIE: Final = "z9hG4bK"
 
 
@@ -152,8 +154,15 @@ def read_head(section: bytes, limits: Limits, *, is_stream: bool) -> Head:
     they decide where the message ends.
     """
     head = Head()
-    lines = _split_lines(section, head, limits)
-    _read_field_lines(lines, head, limits)
+    text = section.decode("utf-8", "surrogateescape")
+    lines = text.split("\r\n")
+    pairs = _read_plain_lines(section, lines, limits)
+    if pairs is None:
+        _find_line_faults(section, text, head, limits)
+        lines = _unfold(lines, head)
+        _read_field_lines(lines, head, limits)
+    else:
+        head.pairs += pairs
     try:
         head.content_length = _read_content_length(head.fields, is_stream=is_stream)
     except RemoteProtocolError as fault:
@@ -170,30 +179,38 @@ def read_head(section: bytes, limits: Limits, *, is_stream: bool) -> Head:
     return head
 
 
-def _split_lines(section: bytes, head: Head, limits: Limits) -> list[str]:
+def _read_plain_lines(
+    section: bytes, lines: list[str], limits: Limits
+) -> list[tuple[str, str]] | None:
+    """Read the field lines of an unremarkable message fast; None for every other message."""
+    controls = len(section) - len(section.translate(None, _CONTROLS))
+    if controls != 2 * (len(lines) - 1):  # more than one CR and one LF for each line
+        return None
+    if len(lines) > limits.header_fields or len(section) > limits.line_octets:
+        return None
+    try:
+        items = [line.split(": ", 1) for line in lines]
+        del items[0]
+        return [(NAMES_ON_RECEIPT[name], value.strip(" \t")) for name, value in items]
+    except (ValueError, RemoteProtocolError):  # no ": " in a line, or no name before it
+        return None
+
+
+def _find_line_faults(section: bytes, text: str, head: Head, limits: Limits) -> None:
     line_ends = section.count(b"\r\n")
     if section.count(b"\n") != line_ends or section.count(b"\r") != line_ends:
         head.break_rule(RemoteProtocolError("Bare CR or LF in header section"), is_fatal=True)
-    text = section.decode("utf-8", "surrogateescape")
-    if len(section.translate(None, _CONTROLS)) != len(section):
-        # 25.1: only a quoted pair in a quoted string may hold a control character.
-        if _CONTROL.search(_QUOTED_STRING.sub("", text)) is not None:
-            head.break_rule(
-                RemoteProtocolError("Control character in header section"), is_fatal=True
-            )
+    # 25.1: only a quoted pair in a quoted string may hold a control character.
+    if _CONTROL.search(_QUOTED_STRING.sub("", text)) is not None:
+        head.break_rule(RemoteProtocolError("Control character in header section"), is_fatal=True)
     if line_ends > limits.header_fields:
         head.break_rule(RemoteProtocolError("Too many header fields", 513), is_fatal=True)
-    is_folded = "\r\n " in text or "\r\n\t" in text
-    lines = _unfold(text, head) if is_folded else text.split("\r\n")
-    if len(section) > limits.line_octets and max(map(len, lines)) > limits.line_octets:
-        head.break_rule(RemoteProtocolError("Line too long", 513), is_fatal=False)
-    return lines
 
 
-def _unfold(text: str, head: Head) -> list[str]:
+def _unfold(lines: list[str], head: Head) -> list[str]:
     """Join continuation lines with one space (7.3.1), but never a name or the start line."""
     folded: list[list[str]] = []
-    for line in text.split("\r\n"):
+    for line in lines:
         if line[:1] not in (" ", "\t"):
             folded.append([line])
         elif len(folded) < 2 or ":" not in folded[-1][0]:
@@ -205,20 +222,16 @@ def _unfold(text: str, head: Head) -> list[str]:
 
 
 def _read_field_lines(lines: list[str], head: Head, limits: Limits) -> None:
-    pairs = head.pairs
+    if max(map(len, lines)) > limits.line_octets:
+        head.break_rule(RemoteProtocolError("Line too long", 513), is_fatal=False)
     for line in lines[1 : limits.header_fields + 1]:
         name, colon, value = line.partition(":")
-        known = KNOWN_NAMES.get(name)
-        if known is None:
-            match = _NAME_BEFORE_COLON.fullmatch(name)
-            if match is None or not colon:
-                head.break_rule(RemoteProtocolError("Malformed header field line"), is_fatal=True)
-                continue
-            known = canonical_name(match[1])
-        elif not colon:
-            head.break_rule(RemoteProtocolError("Malformed header field line"), is_fatal=True)
-            continue
-        pairs.append((known, value.strip(" \t")))
+        try:
+            if not colon:
+                raise RemoteProtocolError("Malformed header field line")
+            head.pairs.append((NAMES_ON_RECEIPT[name], value.strip(" \t")))
+        except RemoteProtocolError as fault:
+            head.break_rule(fault, is_fatal=True)
 
 
 def _read_content_length(fields: HeaderFields, *, is_stream: bool) -> int | None:
@@ -239,17 +252,21 @@ def _check_body_size(head: Head, limits: Limits) -> None:
 
 
 def _read_request(start_line: str, head: Head) -> None:
-    parts = start_line.split(" ")
-    if TOKEN_PATTERN.fullmatch(parts[0]) is None or " SIP/" not in start_line.upper():
-        raise RemoteProtocolError("Malformed request line")  # nothing that asks for an answer
-    head.method = parts[0]
-    if len(parts) != 3 or _VERSION.fullmatch(parts[2]) is None:
+    match = _REQUEST_LINE.fullmatch(start_line)
+    if match is None:
+        first = start_line.partition(" ")[0]
+        if TOKEN_PATTERN.fullmatch(first) is not None and " SIP/" in start_line.upper():
+            head.method = first  # it means to be a request, so it is answered
         raise RemoteProtocolError("Malformed request line")
-    method, request_uri, version = parts
-    if version[4:] != "2.0":
+    method, request_uri, version = match.groups()
+    head.method = method
+    if version != "2.0":
         raise RemoteProtocolError("Version not supported", 505)
-    _check_request_uri(request_uri)
-    request = Request(method, request_uri, head.fields)
+    if len(request_uri) <= _MAX_CACHED_CHARACTERS:
+        _check_short_request_uri(request_uri)
+    else:
+        _check_request_uri(request_uri)
+    request = Request.from_parsed(method, request_uri, head.fields)
     _check_mandatory(request)
     if request.cseq.method != method:  # RFC 3261 8.1.1.5
         raise RemoteProtocolError("CSeq method differs from request line")
@@ -259,11 +276,15 @@ def _read_request(start_line: str, head: Head) -> None:
     head.message = request
 
 
+@lru_cache(maxsize=1024)  # ours: a server has few names, and its users few contacts
+def _check_short_request_uri(text: str) -> None:
+    _check_request_uri(text)
+
+
 def _check_request_uri(text: str) -> None:
     if _ABSOLUTE_URI.fullmatch(text) is None:
         raise RemoteProtocolError("Malformed Request-URI")
-    scheme = text[: text.index(":")].lower()
-    if scheme not in ("sip", "sips"):
+    if text.partition(":")[0].lower() not in SIP_SCHEMES:
         return
     try:
         uri = SipUri.parse(text)

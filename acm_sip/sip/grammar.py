@@ -60,7 +60,7 @@ def parse_decimal(digits: str, maximum: int, field: str) -> int:
     """
     if not (digits.isascii() and digits.isdigit()):
         raise malformed(field)
-    significant = digits.lstrip("0")
+    significant = digits if len(digits) <= 10 else digits.lstrip("0")
     if len(significant) > 10 or (value := int(significant or "0")) > maximum:
         raise RemoteProtocolError(f"{field} header field out of range")
     return value
@@ -90,7 +90,12 @@ def split_list(text: str, field: str) -> list[str]:
 
 def read_parameters(text: str, field: str) -> Parameters:
     """Read ``*(SEMI name [EQUAL value])`` that a pattern has already found well formed."""
-    parameters: Parameters = tuple([(match[1], match[2]) for match in _PARAMETER.finditer(text)])
+    parameters: Parameters
+    if '"' in text or " " in text or "\t" in text:
+        parameters = tuple([(match[1], match[2]) for match in _PARAMETER.finditer(text)])
+    else:
+        items = [item.partition("=") for item in text.split(";")[1:]]
+        parameters = tuple([(name, value if equals else None) for name, equals, value in items])
     if len(parameters) > 1 and len({name.lower() for name, _ in parameters}) < len(parameters):
         raise malformed(field, "repeated parameter")  # RFC 3261 7.3.1
     return parameters

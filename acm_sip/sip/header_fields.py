@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar, cast
 
-from acm_sip.errors import LocalProtocolError
-from acm_sip.sip.grammar import TOKEN_PATTERN
+from acm_sip.errors import LocalProtocolError, RemoteProtocolError
+from acm_sip.sip.grammar import LWS, TOKEN, TOKEN_PATTERN
 
 __all__ = ["HeaderFields", "canonical_name"]
 
@@ -60,12 +60,30 @@ KNOWN_NAMES: Final[dict[str, str]] = {
     for short, name in [*((name, name) for name in _LONG), *_COMPACT.items()]
     for spelling in (short, short.lower(), short.upper(), short.title())
 }
+_NAME_BEFORE_COLON: Final = re.compile(rf"({TOKEN}){LWS}")
+_UNREAD: Final = object()
 _FORBIDDEN: Final = re.compile(r"[\r\n\x00]")
 
 
 def canonical_name(name: str) -> str:
     """Return the long name of a known header field in any spelling; unknown names unchanged."""
     return KNOWN_NAMES.get(name) or KNOWN_NAMES.get(name.lower(), name)
+
+
+class _NamesOnReceipt(dict[str, str]):
+    """What stands before a colon -> canonical name; raises for what is no name.
+
+    The usual spellings are found as items, the others are worked out, and not kept.
+    """
+
+    def __missing__(self, spelling: str) -> str:
+        match = _NAME_BEFORE_COLON.fullmatch(spelling)  # RFC 3261 25.1, HCOLON
+        if match is None:
+            raise RemoteProtocolError("Malformed header field line")
+        return canonical_name(match[1])
+
+
+NAMES_ON_RECEIPT: Final = _NamesOnReceipt(KNOWN_NAMES)
 
 
 class HeaderFields:
@@ -101,12 +119,13 @@ class HeaderFields:
 
         :param name: the canonical name; one name always goes with one ``parse``.
         """
-        try:
-            return cast(T, self._readings[name])
-        except KeyError:
-            reading = parse(self._values(name))
-            self._readings[name] = reading
-            return reading
+        reading = self._readings.get(name, _UNREAD)
+        if reading is _UNREAD:
+            index = self._index
+            if index is None:
+                index = self._make_index()
+            reading = self._readings[name] = parse(index.get(name) or [])
+        return cast(T, reading)
 
     def append(self, name: str, value: str) -> None:
         """Add a field after all others.
@@ -176,14 +195,19 @@ class HeaderFields:
     def _values(self, name: str) -> list[str]:
         index = self._index
         if index is None:
-            index = self._index = {}
-            for field_name, value in self._pairs:
-                key = field_name if field_name in KNOWN_NAMES else field_name.lower()
-                if key in index:
-                    index[key].append(value)
-                else:
-                    index[key] = [value]
+            index = self._make_index()
         return index.get(_key(name)) or []
+
+    def _make_index(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            key = name if name in KNOWN_NAMES else name.lower()
+            if key in index:
+                index[key].append(value)
+            else:
+                index[key] = [value]
+        self._index = index
+        return index
 
     def _places(self, name: str) -> list[int]:
         key = _key(name)

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _MAX_CACHED_CHARACTERS: Final = 256  # ours: bounds the memory of the caches below
-_SIP_SCHEME_ENDS: Final = frozenset((":", "s:"))
+SIP_SCHEMES: Final = frozenset(("sip", "sips"))
 
 _PARAMETERS: Final = rf"(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{GENERIC_VALUE}{LWS})?)*+"
 # absoluteURI and SIP-URI share these characters; spaces and brackets can never be inside.
@@ -56,10 +56,10 @@ _NAME_ADDR: Final = re.compile(
 # RFC 3261 20.10: without brackets what follows ";" belongs to the field, "?" and "," cannot be.
 _ADDR_SPEC: Final = re.compile(rf"(?P<uri>{_BARE_URI}){LWS}(?P<parameters>{_PARAMETERS})")
 _VIA_VALUE: Final = rf"(?:[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++|{GENERIC_VALUE})"  # RFC 5118 4.5
-_VIA: Final = re.compile(
+_VIA_PARAMETERS: Final = re.compile(rf"(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{_VIA_VALUE}{LWS})?)*+")
+_VIA_HOP: Final = re.compile(
     rf"(?P<name>{TOKEN}){LWS}/{LWS}(?P<version>{TOKEN}){LWS}/{LWS}(?P<transport>{TOKEN})[ \t]++"
     rf"(?P<host>[A-Za-z0-9.\-]++|\[[0-9A-Fa-f:.]++\]){LWS}(?::{LWS}(?P<port>[0-9]++){LWS})?"
-    rf"(?P<parameters>(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{_VIA_VALUE}{LWS})?)*+)"
 )
 _CSEQ: Final = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
 _MEDIA_TYPE: Final = re.compile(
@@ -240,17 +240,31 @@ def read_vias(values: list[str]) -> tuple[Via, ...]:
     """Read every Via, the topmost first."""
     if not values:
         raise RemoteProtocolError("Missing Via header field")
+    if len(values) == 1 and "," not in values[0]:
+        return (_read_via(values[0]),)
     return tuple([_read_via(item) for value in values for item in split_list(value, "Via")])
 
 
 def read_name_addr(values: list[str], field: str) -> NameAddr:
     """Read From or To."""
-    return _parse_name_addr(only_value(values, field), field)
+    text = only_value(values, field)
+    if len(text) > _MAX_CACHED_CHARACTERS:
+        return _parse_name_addr(text, field)
+    # All but the tag repeats from message to message.
+    address, separator, tag = text.rpartition(">;tag=")
+    if not separator or TOKEN_PATTERN.fullmatch(tag) is None:
+        return _short_name_addr(text, field)
+    known = _short_name_addr(f"{address}>", field)
+    return NameAddr(known.display_name, known.uri, (("tag", tag),))
 
 
 def read_name_addrs(values: list[str], field: str) -> tuple[NameAddr, ...]:
     """Read a list of addresses: Contact, Route, Path, P-Asserted-Identity, ..."""
-    return tuple([address for value in values for address in _name_addr_list(value, field)])
+    addresses: list[NameAddr] = []
+    for value in values:
+        parse = _short_name_addrs if len(value) <= _MAX_CACHED_CHARACTERS else _parse_name_addrs
+        addresses += parse(value, field)
+    return tuple(addresses)
 
 
 def read_call_id(values: list[str]) -> str:
@@ -325,15 +339,29 @@ def parse_media_type(text: str, field: str = "Content-Type") -> MediaType:
 
 
 def _read_via(text: str) -> Via:
-    match = _VIA.fullmatch(text)
+    # No character before the first semicolon can be one: up to there messages repeat.
+    hop, separator, rest = text.partition(";")
+    read_hop = _short_via_hop if len(hop) <= _MAX_CACHED_CHARACTERS else _via_hop
+    name, version, transport, host, port = read_hop(hop)
+    rest = separator + rest
+    if _VIA_PARAMETERS.fullmatch(rest) is None:
+        raise malformed("Via")
+    return Via(transport, host, port, read_parameters(rest, "Via"), name, version)
+
+
+def _via_hop(text: str) -> tuple[str, str, str, str, int | None]:
+    match = _VIA_HOP.fullmatch(text)
     if match is None:
         raise malformed("Via")
-    name, version, transport, host, port, parameters = match.groups()
+    name, version, transport, host, digits = match.groups()
     try:
-        host, number = parse_hostport(host if port is None else f"{host}:{port}")
+        host, port = parse_hostport(host if digits is None else f"{host}:{digits}")
     except RemoteProtocolError as error:
         raise malformed("Via", error.text) from None
-    return Via(transport.upper(), host, number, read_parameters(parameters, "Via"), name, version)
+    return name, version, transport.upper(), host, port
+
+
+_short_via_hop: Final = lru_cache(maxsize=2048)(_via_hop)  # ours: the peers of a busy server
 
 
 def _parse_name_addr(text: str, field: str) -> NameAddr:
@@ -347,7 +375,7 @@ def _parse_name_addr(text: str, field: str) -> NameAddr:
             raise malformed(field)
         uri, parameters = match.groups()
         display = None
-    if uri[:3].lower() == "sip" and uri[3:5].lower() in _SIP_SCHEME_ENDS:
+    if uri.partition(":")[0].lower() in SIP_SCHEMES:
         try:
             SipUri.parse(uri)
         except RemoteProtocolError as error:
@@ -355,15 +383,13 @@ def _parse_name_addr(text: str, field: str) -> NameAddr:
     return NameAddr(display, uri, read_parameters(parameters, field) if parameters else ())
 
 
-@lru_cache(maxsize=2048)  # ours: identities and routes of a busy server
-def _short_name_addr_list(text: str, field: str) -> tuple[NameAddr, ...]:
+def _parse_name_addrs(text: str, field: str) -> tuple[NameAddr, ...]:
     return tuple([_parse_name_addr(item, field) for item in split_list(text, field)])
 
 
-def _name_addr_list(text: str, field: str) -> tuple[NameAddr, ...]:
-    if len(text) <= _MAX_CACHED_CHARACTERS:
-        return _short_name_addr_list(text, field)
-    return _short_name_addr_list.__wrapped__(text, field)
+# Ours: the identities and routes of a busy server.
+_short_name_addr: Final = lru_cache(maxsize=2048)(_parse_name_addr)
+_short_name_addrs: Final = lru_cache(maxsize=2048)(_parse_name_addrs)
 
 
 @lru_cache(maxsize=256)  # ours: a peer sends the same feature tags every time

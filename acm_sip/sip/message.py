@@ -262,6 +262,16 @@ class Request(_Fields):
         self.headers = headers
         self.body = body
 
+    @classmethod
+    def from_parsed(cls, method: str, request_uri: str, headers: HeaderFields) -> Request:
+        """Make a request of parts that a parser has checked."""
+        request = cls.__new__(cls)
+        request.method = method
+        request.request_uri = request_uri
+        request.headers = headers
+        request.body = b""
+        return request
+
     def encode(self) -> bytes:
         """Return the octets for the wire, with exactly one Content-Length."""
         return self._encode(f"{self.method} {self.request_uri} SIP/2.0")
