@@ -30,6 +30,9 @@ MAX_STREAMS: Final = 20_000
 # Waiting behind a gap in one direction: twice the largest message we accept.
 MAX_WAITING_OCTETS: Final = 2 * 1024 * 1024
 MAX_WAITING_SEGMENTS: Final = 4_096
+# So far from the expected octet, a segment belongs to another connection of the same endpoints
+# whose SYN is not in the capture; the largest window of RFC 7323 is 4 times this, unused.
+_FAR_OCTETS: Final = 2**28
 # How long an acknowledged gap may still be filled by segments that the capture reordered.
 _REORDERING_NS: Final = 200_000_000
 _MAX_HEAD_OCTETS: Final = 256 * 1024
@@ -37,6 +40,7 @@ _MAX_BODY_OCTETS: Final = 64 * 1024 * 1024
 _MAX_LINE_OCTETS: Final = 16 * 1024
 
 _START_LINE: Final = re.compile(rb"(?:[!-~]{1,64} [^\r\n]{1,16000} SIP/[0-9.]+|SIP/[0-9.]+ .*)\r?")
+_LINE_START: Final = re.compile(rb"[!-~]{1,64}(?: [^\x00-\x1f]*\r?)?")
 _CONTENT_LENGTH: Final = re.compile(
     rb"^(?:content-length|l)[ \t]*:[ \t]*([0-9]{1,10})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
 )
@@ -112,7 +116,7 @@ class MessageCutter:
             return True
         end = buffer.find(b"\n", 0, _MAX_LINE_OCTETS)
         if end < 0:
-            return len(buffer) < _MAX_LINE_OCTETS
+            return len(buffer) < _MAX_LINE_OCTETS and bool(_LINE_START.fullmatch(buffer))
         return len(buffer) < _MAX_HEAD_OCTETS and is_start_line(bytes(buffer[:end]))
 
 
@@ -166,6 +170,9 @@ class StreamAssembler:
         if direction is None:
             if not segment.octets:
                 return
+            direction = self._begin(segment, segment.sequence_number, is_at_start=False)
+        elif segment.octets and abs(direction.distance(segment.sequence_number)) >= _FAR_OCTETS:
+            yield from self._finish(direction)
             direction = self._begin(segment, segment.sequence_number, is_at_start=False)
         self._directions.move_to_end(key)
         if segment.octets:

@@ -6,10 +6,12 @@ gathered batch to the operating system, so that a process that is killed leaves 
 with all but its last moments. A full queue and a failing disk cost packets, which are counted,
 and never anything else.
 
-A TCP connection gets a synthetic stream: both directions are numbered from 0, data starts at 1.
-A process that writes only what it sent still counts what it received, for its acknowledgement
-numbers; so the files of all processes together are one coherent stream for each connection. The
-side that opened the connection (the first to send on it) writes the handshake for both.
+A TCP connection gets a synthetic stream. Both directions are numbered from the same number: 0,
+and 2**28 more each time that two endpoints meet again, since readers tell a new connection from
+a repeated SYN by its number. A process that writes only what it sent still counts what it
+received, for its acknowledgement numbers; so the files of all processes together are one
+coherent stream for each connection. The side that opened the connection (the first to send on
+it) writes the handshake for both.
 
 Deliberately absent: TLS. A message that travelled in TLS is recorded as the plain stream that
 was inside.
@@ -53,8 +55,8 @@ class _Packet(NamedTuple):
 class _Stream:
     """The next sequence number of each direction of one TCP connection."""
 
-    sent: int = 1
-    received: int = 1
+    sent: int
+    received: int
 
 
 class Recorder:
@@ -79,6 +81,7 @@ class Recorder:
         self._queue: queue.SimpleQueue[_Packet | None] = queue.SimpleQueue()
         self._connections: OrderedDict[tuple[Endpoint, Endpoint, int | None], _Stream]
         self._connections = OrderedDict()
+        self._meetings: OrderedDict[tuple[Endpoint, Endpoint], int] = OrderedDict()
         # Each counter has one writing thread, so that no lock is needed; their difference is
         # what waits.
         self._put_octets = 0
@@ -236,11 +239,19 @@ class Recorder:
     def _open(self, key: tuple[Endpoint, Endpoint, int | None], packet: _Packet) -> _Stream:
         if len(self._connections) >= MAX_CONNECTIONS:
             self._connections.popitem(last=False)
+        first = self._first_number(packet.local, packet.remote)
         if packet.sent or not self._only_sent:
             source, destination = _direction(packet)
-            self._writer.write_tcp_open(packet.at, source, destination)
-        stream = self._connections[key] = _Stream()
+            self._writer.write_tcp_open(packet.at, source, destination, first)
+        stream = self._connections[key] = _Stream(first + 1, first + 1)
         return stream
+
+    def _first_number(self, local: Endpoint, remote: Endpoint) -> int:
+        meetings = self._meetings.pop((local, remote), -1) + 1
+        self._meetings[local, remote] = meetings
+        if len(self._meetings) > MAX_CONNECTIONS:
+            self._meetings.popitem(last=False)
+        return meetings % 16 << 28
 
 
 def _direction(packet: _Packet) -> tuple[Endpoint, Endpoint]:
