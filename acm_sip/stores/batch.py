@@ -85,8 +85,8 @@ class StoreBatch(WriteBuffer):
             numbers = self._ready_by_destination(now, _Window(blocked, window), limit)
         if not numbers:
             return []
-        lease = {"b_leased_until": leased_until, "b_node": node}
-        self._write(self._statements.lease_outbox, [lease | {"b_number": n} for n in numbers])
+        lease = {"leased_until": leased_until, "node": node}
+        self._write(self._statements.lease_outbox, [lease | {"number": n} for n in numbers])
         found = map(
             read_outbox_row, self._rows(self._statements.outbox_by_number, "b_numbers", numbers)
         )
@@ -152,7 +152,7 @@ class StoreBatch(WriteBuffer):
         rows = self._connection.execute(self._statements.prunable_transactions, parameters)
         numbers = list(rows.scalars())
         if numbers:
-            gone = [{"b_number": number} for number in numbers]
+            gone = [{"number": number} for number in numbers]
             self._write(self._statements.delete_transactions, gone)
             self._forget(numbers)
         self._prune_documents(limit)
@@ -164,7 +164,7 @@ class StoreBatch(WriteBuffer):
         self._positions.digest = b"" if len(rows) < limit else rows[-1][0]
         unused = [digest for digest, is_used in rows if not is_used]
         if unused:
-            self._write(self._statements.delete_documents, [{"b_digest": d} for d in unused])
+            self._write(self._statements.delete_documents, [{"digest": d} for d in unused])
             for digest in unused:
                 self._documents.pop(digest, None)
 

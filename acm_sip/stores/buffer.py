@@ -40,6 +40,7 @@ from acm_sip.stores.rows import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from acm_sip.stores.prepared import PreparedWrite
     from acm_sip.stores.statements import Statements
 
 __all__ = ["Numbers", "WriteBuffer"]
@@ -131,7 +132,7 @@ class WriteBuffer(RecordsOverlay):
 
     def _put_row(self, row: OutboxRow) -> None:
         if row.number == 0:
-            row = replace(row, number=self._allocate("outbox", 1))
+            row = _numbered(row, self._allocate("outbox", 1))
             self.assigned_numbers.append(row.number)
             self._new_rows[row.number] = row
         elif row.number in self._new_rows:
@@ -191,12 +192,12 @@ class WriteBuffer(RecordsOverlay):
         if self._numbers.is_changed:
             assert self._numbers.next_numbers is not None
             new = sorted(self._numbers.next_numbers.items())
-            rows = [{"b_name": name, "b_next_number": number} for name, number in new]
+            rows = [{"name": name, "next_number": number} for name, number in new]
             self._write(self._statements.update_numbers, rows)
             self._numbers.is_changed = False
 
-    def _write(self, statement: Any, rows: list[dict[str, Any]]) -> Any:
-        return self._connection.execute(statement, rows)
+    def _write(self, statement: PreparedWrite, rows: list[dict[str, Any]]) -> int:
+        return statement.write(self._connection, rows)
 
     def _flush_transactions(self) -> None:
         inserted = [self._current(number) for number in self._inserted]
@@ -204,11 +205,11 @@ class WriteBuffer(RecordsOverlay):
         updated = [self._current(number) for number in sorted(self._updated)]
         if inserted:
             rows = [transaction_values(record) for record in inserted]
-            if self._write(self._statements.insert_transactions, rows).rowcount != len(rows):
+            if self._write(self._statements.insert_transactions, rows) != len(rows):
                 raise ConflictError("an ACM transaction with the same key was stored meanwhile")
         if updated:
             rows = [_update_values(record, self._written[record.number]) for record in updated]
-            if self._write(self._statements.update_transactions, rows).rowcount != len(rows):
+            if self._write(self._statements.update_transactions, rows) != len(rows):
                 raise ConflictError("the state of an ACM transaction was changed meanwhile")
         self._flush_offers([*inserted, *updated])
         self._inserted.clear()
@@ -223,7 +224,7 @@ class WriteBuffer(RecordsOverlay):
             has = offers_of(record)
             number = record.number
             new += ({"mc_service_id": m, "transaction_number": number} for m in sorted(has - had))
-            old += ({"b_mc_service_id": m, "b_number": number} for m in sorted(had - has))
+            old += ({"mc_service_id": m, "number": number} for m in sorted(had - has))
             self._written[number] = record
         if old:
             self._write(self._statements.delete_offers, old)
@@ -237,30 +238,28 @@ class WriteBuffer(RecordsOverlay):
 
     def _flush_outbox(self) -> None:
         if self._released:  # first: a row that was parked after a release stays parked
-            rows: list[dict[str, Any]] = [
-                {"b_destination": name} for name in sorted(self._released)
-            ]
+            rows: list[dict[str, Any]] = [{"destination": name} for name in sorted(self._released)]
             self._write(self._statements.release_outbox, rows)
             self._released.clear()
         if self._removed_rows:  # in order: each may make the next of its lane the first
-            removed = [{"b_number": number} for number in sorted(self._removed_rows)]
+            removed = [{"number": number} for number in sorted(self._removed_rows)]
             self._write(self._statements.promote_outbox, removed)
             self._write(self._statements.delete_outbox, removed)
             self._removed_rows.clear()
         if self._changed_rows:
             changed = [
                 {
-                    "b_number": number,
-                    "b_attempts": row.attempts,
-                    "b_next_attempt_at": row.next_attempt_at,
-                    "b_deadline_at": row.deadline_at,
+                    "number": number,
+                    "attempts": row.attempts,
+                    "next_attempt_at": row.next_attempt_at,
+                    "deadline_at": row.deadline_at,
                 }
                 for number, row in sorted(self._changed_rows.items())
             ]
             self._write(self._statements.update_outbox, changed)
             self._changed_rows.clear()
         if self._new_rows:
-            rows = [outbox_values(row) | {"b_lane": row.lane} for row in self._new_rows.values()]
+            rows = [outbox_values(row) for row in self._new_rows.values()]
             self._write(self._statements.insert_outbox, rows)
             self._new_rows.clear()
 
@@ -277,9 +276,8 @@ class WriteBuffer(RecordsOverlay):
 
 
 def _update_values(record: AcmTransaction, written: AcmTransaction) -> dict[str, Any]:
-    values = {f"v_{name}": value for name, value in transaction_values(record).items()}
-    values["b_number"] = record.number
-    values["b_state"] = written.state.value
+    values = transaction_values(record)
+    values["written_state"] = written.state.value
     return values
 
 
@@ -289,3 +287,20 @@ def _key(item: tuple[BindingKey, object]) -> BindingKey:
 
 def _transaction_id(record: AcmTransaction) -> str:
     return record.acm_transaction_id.text
+
+
+def _numbered(row: OutboxRow, number: int) -> OutboxRow:
+    """Do what ``dataclasses.replace`` does, in a fifth of the time."""
+    return OutboxRow(
+        number,
+        row.transaction_number,
+        row.destination,
+        row.lane,
+        row.flow,
+        row.service,
+        row.octets,
+        row.created_at,
+        row.deadline_at,
+        row.attempts,
+        row.next_attempt_at,
+    )

@@ -217,9 +217,9 @@ def binding_key_values(key: tuple[str, str, int]) -> Values:
     """Return the key columns of a binding, as parameters of a removal."""
     public_identity, instance_or_contact, reg_id = key
     return {
-        "b_public_identity": public_identity,
-        "b_instance_or_contact": storable(instance_or_contact),
-        "b_key_reg_id": reg_id,
+        "public_identity": public_identity,
+        "instance_or_contact": storable(instance_or_contact),
+        "key_reg_id": reg_id,
     }
 
 

@@ -1,4 +1,4 @@
-"""Every statement the engine executes, built once for each kind of database.
+"""Every statement the engine executes, built once for each store.
 
 Nothing is built at a call: SQLAlchemy spends ten times as long on a statement that is new to it.
 Parameters that are not the values of a whole row are named ``b_``.
@@ -6,13 +6,11 @@ Parameters that are not the values of a whole row are named ``b_``.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
-    Delete,
-    Insert,
+    Dialect,
     Select,
     Table,
     Update,
@@ -22,14 +20,16 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
     literal_column,
+    null,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import FromClause
+from sqlalchemy.sql.dml import UpdateBase
 
+from acm_sip.stores.prepared import PreparedWrite
 from acm_sip.stores.rows import (
     BINDING_COLUMNS,
     CONFIGURATION_COLUMNS,
@@ -46,10 +46,8 @@ from acm_sip.stores.schema import (
     user_configuration,
 )
 
-__all__ = ["Statements", "statements_for"]
+__all__ = ["Statements"]
 
-# The row count of an executemany tells a conflict.
-_COUNTED: Final[dict[str, Any]] = {"preserve_rowcount": True}
 _ONE: Final[ColumnElement[int]] = literal_column(
     "1"
 )  # literal, so that the planner sees the partial index
@@ -87,11 +85,13 @@ def _bindings(*conditions: ColumnElement[bool]) -> Select[Any]:
 class Statements:
     """The prebuilt statements for one kind of database.
 
-    :param dialect: ``sqlite`` or ``postgresql``; they differ in the class of an upsert only.
+    :param dialect: SQLite or PostgreSQL; the statements differ in the class of an upsert only.
     """
 
-    def __init__(self, dialect: str) -> None:
-        self._insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
+    def __init__(self, dialect: Dialect) -> None:
+        inserts = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+        self._insert: Any = inserts[dialect.name]
+        self._dialect = dialect
         self._build_transactions()
         self._build_outbox()
         self._build_sending()
@@ -99,16 +99,18 @@ class Statements:
         self._build_configurations()
         self._build_pruning()
 
-    def _ignoring(self, table: Table) -> Insert:
-        statement: Insert = self._insert(table).on_conflict_do_nothing()
-        return statement.execution_options(**_COUNTED)
+    def _write(self, statement: UpdateBase, into: Table | None = None) -> PreparedWrite:
+        return PreparedWrite(statement, self._dialect, into)
 
-    def _replacing(self, table: Table) -> Insert:
+    def _ignoring(self, table: Table) -> PreparedWrite:
+        return self._write(self._insert(table).on_conflict_do_nothing(), table)
+
+    def _replacing(self, table: Table) -> PreparedWrite:
         statement = self._insert(table)
         key = [column.name for column in table.primary_key]
         new = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
-        upsert: Insert = statement.on_conflict_do_update(index_elements=key, set_=new)
-        return upsert
+        upsert = statement.on_conflict_do_update(index_elements=key, set_=new)
+        return self._write(upsert, table)
 
     def _build_transactions(self) -> None:
         t = acm_transaction.c
@@ -133,40 +135,43 @@ class Statements:
         self.next_due_at = select(func.min(t.due_at)).where(t.due_at.is_not(None))
         self.insert_transactions = self._ignoring(acm_transaction)
         fixed = {"number", "side", "acm_transaction_id", "requester", "received_at"}
-        self.update_transactions: Update = (
+        self.update_transactions = self._write(
             update(acm_transaction)
-            .where(t.number == bindparam("b_number"), t.state == bindparam("b_state"))
+            .where(t.number == bindparam("b_number"), t.state == bindparam("b_written_state"))
             .values({c.name: bindparam(f"v_{c.name}") for c in t if c.name not in fixed})
-            .execution_options(**_COUNTED)
         )
-        self.insert_offers: Insert = insert(acm_offer)
-        self.delete_offers: Delete = delete(acm_offer).where(
-            acm_offer.c.mc_service_id == bindparam("b_mc_service_id"),
-            acm_offer.c.transaction_number == bindparam("b_number"),
+        self.insert_offers = self._write(self._insert(acm_offer), acm_offer)
+        self.delete_offers = self._write(
+            delete(acm_offer).where(
+                acm_offer.c.mc_service_id == bindparam("b_mc_service_id"),
+                acm_offer.c.transaction_number == bindparam("b_number"),
+            )
         )
         n = number_sequence.c
         self.numbers = select(n.name, n.next_number)
-        self.update_numbers: Update = (
+        self.update_numbers = self._write(
             update(number_sequence)
             .where(n.name == bindparam("b_name"))
-            .values(next_number=bindparam("b_next_number"))
+            .values(next_number=bindparam("v_next_number"))
         )
 
     def _build_outbox(self) -> None:
         o = outbox.c
         lane_is_taken = exists(select(_ONE).where(o.lane == bindparam("b_lane")))
-        self.insert_outbox: Insert = insert(outbox).values(
-            is_head=case((lane_is_taken, literal_column("0")), else_=_ONE)
+        is_first = case((lane_is_taken, literal_column("0")), else_=_ONE)
+        values = {c.name: bindparam(f"v_{c.name}") for c in outbox.c if c.name in OUTBOX_COLUMNS}
+        self.insert_outbox = self._write(
+            self._insert(outbox).values(values | {"is_head": is_first})
         )
-        self.update_outbox: Update = (
+        self.update_outbox = self._write(
             update(outbox)
             .where(o.number == bindparam("b_number"))
             .values(
-                attempts=bindparam("b_attempts"),
-                next_attempt_at=bindparam("b_next_attempt_at"),
-                deadline_at=bindparam("b_deadline_at"),
-                leased_until=None,
-                node=None,
+                attempts=bindparam("v_attempts"),
+                next_attempt_at=bindparam("v_next_attempt_at"),
+                deadline_at=bindparam("v_deadline_at"),
+                leased_until=null(),
+                node=null(),
             )
         )
         gone, later = outbox.alias("gone"), outbox.alias("later")
@@ -177,11 +182,11 @@ class Statements:
             .where(gone.c.number == bindparam("b_number"), gone.c.is_head == _ONE)
             .scalar_subquery()
         )
-        self.promote_outbox: Update = (
+        self.promote_outbox = self._write(
             update(outbox).where(o.number == next_of_lane).values(is_head=_ONE)
         )
-        self.delete_outbox: Delete = delete(outbox).where(o.number == bindparam("b_number"))
-        self.release_outbox: Update = (
+        self.delete_outbox = self._write(delete(outbox).where(o.number == bindparam("b_number")))
+        self.release_outbox = self._write(
             update(outbox)
             .where(o.destination == bindparam("b_destination"), o.next_attempt_at.is_(None))
             .values(next_attempt_at=literal_column("0.0"))
@@ -212,12 +217,12 @@ class Statements:
         )
         self.ready_destinations = self._ready_destinations()
         self.outbox_by_number = _outbox_rows(o.number.in_(_in("b_numbers")))
-        self.lease_outbox: Update = (
+        self.lease_outbox = self._write(
             update(outbox)
             .where(o.number == bindparam("b_number"))
-            .values(leased_until=bindparam("b_leased_until"), node=bindparam("b_node"))
+            .values(leased_until=bindparam("v_leased_until"), node=bindparam("v_node"))
         )
-        unlease = update(outbox).values(leased_until=None, node=None)
+        unlease = update(outbox).values(leased_until=null(), node=null())
         self.end_leases: Update = unlease.where(o.leased_until <= bindparam("b_now"))
         self.end_all_leases: Update = unlease.where(o.leased_until.is_not(None))
 
@@ -261,10 +266,12 @@ class Statements:
             .limit(bindparam("b_limit"))
         )
         self.put_bindings = self._replacing(contact_binding)
-        self.delete_bindings: Delete = delete(contact_binding).where(
-            b.public_identity == bindparam("b_public_identity"),
-            b.instance_or_contact == bindparam("b_instance_or_contact"),
-            b.key_reg_id == bindparam("b_key_reg_id"),
+        self.delete_bindings = self._write(
+            delete(contact_binding).where(
+                b.public_identity == bindparam("b_public_identity"),
+                b.instance_or_contact == bindparam("b_instance_or_contact"),
+                b.key_reg_id == bindparam("b_key_reg_id"),
+            )
         )
 
     def _build_configurations(self) -> None:
@@ -287,8 +294,8 @@ class Statements:
             .order_by(t.finished_at)
             .limit(bindparam("b_limit"))
         )
-        self.delete_transactions: Delete = delete(acm_transaction).where(
-            t.number == bindparam("b_number")
+        self.delete_transactions = self._write(
+            delete(acm_transaction).where(t.number == bindparam("b_number"))
         )
         is_used = exists(select(_ONE).where(user_configuration.c.digest == d.digest))
         self.documents_after = (
@@ -297,12 +304,6 @@ class Statements:
             .order_by(d.digest)
             .limit(bindparam("b_limit"))
         )
-        self.delete_documents: Delete = delete(configuration_document).where(
-            d.digest == bindparam("b_digest")
+        self.delete_documents = self._write(
+            delete(configuration_document).where(d.digest == bindparam("b_digest"))
         )
-
-
-@cache
-def statements_for(dialect: str) -> Statements:
-    """Return the statements for a kind of database, built at the first call."""
-    return Statements(dialect)
