@@ -159,10 +159,9 @@ class Statements:
         o = outbox.c
         lane_is_taken = exists(select(_ONE).where(o.lane == bindparam("b_lane")))
         is_first = case((lane_is_taken, literal_column("0")), else_=_ONE)
-        values = {c.name: bindparam(f"v_{c.name}") for c in outbox.c if c.name in OUTBOX_COLUMNS}
-        self.insert_outbox = self._write(
-            self._insert(outbox).values(values | {"is_head": is_first})
-        )
+        values: dict[str, ColumnElement[Any]] = {n: bindparam(f"v_{n}") for n in OUTBOX_COLUMNS}
+        values["is_head"] = is_first
+        self.insert_outbox = self._write(self._insert(outbox).values(values))
         self.update_outbox = self._write(
             update(outbox)
             .where(o.number == bindparam("b_number"))
