@@ -116,7 +116,9 @@ def response_target(message: Request | Response, flow: Flow) -> ResponseTarget:
     # UDP: nobody gets an answer but the source of the request.
     if via.has_rport:
         return ResponseTarget(flow.remote)  # RFC 3581 4
-    return ResponseTarget((source, source_port if port == 0 else port or _DEFAULT_PORT))
+    if port is None:
+        port = _DEFAULT_PORT
+    return ResponseTarget(flow.remote if port == source_port else (source, port))
 
 
 def requires_reliable_transport(size_octets: int, path_mtu_octets: int | None = None) -> bool:

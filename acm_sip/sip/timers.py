@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from acm_sip.errors import LocalProtocolError
@@ -43,24 +43,28 @@ class TimerValues:
     t2_s: float = 4.0
     t4_s: float = 5.0
 
+    timer_e_intervals_s: tuple[float, ...] = field(init=False)
+    """The successive values of Timer E on UDP; the last one, T2, repeats."""
+    timer_f_s: float = field(init=False)
+    """Timer F: how long a client transaction waits for its final response."""
+    provisional_after_s: float = field(init=False)
+    """When an unanswered request gets its 100: Timer E of its client has become T2."""
+    answer_within_s: float = field(init=False)
+    """After this time no final response is sent: Timer F of the client has fired."""
+
     def __post_init__(self) -> None:
         if not 0 < self.t1_s <= self.t2_s or self.t4_s < 0:
             raise LocalProtocolError("Timers need 0 < T1 <= T2 and T4 >= 0")
-
-    @property
-    def timer_e_intervals_s(self) -> tuple[float, ...]:
-        """The successive values of Timer E on UDP; the last one, T2, repeats."""
         intervals: list[float] = []
         interval_s = self.t1_s
-        while interval_s < self.t2_s:
+        while interval_s < self.t2_s:  # RFC 3261 17.1.2.2: MIN(2*T1, T2), MIN(4*T1, T2), ...
             intervals.append(interval_s)
             interval_s *= 2
-        return (*intervals, self.t2_s)  # RFC 3261 17.1.2.2: MIN(2*T1, T2), MIN(4*T1, T2), ...
-
-    @property
-    def timer_f_s(self) -> float:
-        """Timer F: how long a client transaction waits for its final response."""
-        return _LIFETIME_IN_T1 * self.t1_s
+        timer_f_s = _LIFETIME_IN_T1 * self.t1_s
+        object.__setattr__(self, "timer_e_intervals_s", (*intervals, self.t2_s))
+        object.__setattr__(self, "timer_f_s", timer_f_s)
+        object.__setattr__(self, "provisional_after_s", sum(intervals))  # RFC 4320 4.1
+        object.__setattr__(self, "answer_within_s", timer_f_s)  # RFC 4320 4.2
 
     def timer_j_s(self, *, is_reliable: bool) -> float:
         """Timer J: how long a server transaction answers retransmitted requests."""
@@ -69,16 +73,6 @@ class TimerValues:
     def timer_k_s(self, *, is_reliable: bool) -> float:
         """Timer K: how long a client transaction absorbs retransmitted responses."""
         return 0.0 if is_reliable else self.t4_s
-
-    @property
-    def provisional_after_s(self) -> float:
-        """When an unanswered request gets its 100: Timer E of its client has become T2."""
-        return sum(self.timer_e_intervals_s[:-1])  # RFC 4320 4.1
-
-    @property
-    def answer_within_s(self) -> float:
-        """After this time no final response is sent: Timer F of the client has fired."""
-        return self.timer_f_s  # RFC 4320 4.2
 
 
 _Key = TypeVar("_Key", bound=Hashable)

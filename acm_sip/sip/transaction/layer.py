@@ -83,13 +83,11 @@ class TransactionLayer:
 
     def _start_timers(self) -> None:
         timers = self.timers
-        self._provisional_after_s = timers.provisional_after_s
-        self._answer_within_s = timers.answer_within_s
         self._timer_100: TimerQueue[NonInviteServerTransaction] = TimerQueue(
-            self._provisional_after_s
+            timers.provisional_after_s
         )
         self._timer_end: TimerQueue[NonInviteServerTransaction] = TimerQueue(
-            self._answer_within_s - self._provisional_after_s
+            timers.answer_within_s - timers.provisional_after_s
         )
         self._timer_j: TimerQueue[NonInviteServerTransaction] = TimerQueue(
             timers.timer_j_s(is_reliable=False)
@@ -163,8 +161,8 @@ class TransactionLayer:
             request,
             flow,
             response_target(request, flow),
-            provisional_at=now + self._provisional_after_s,
-            answer_by_at=now + self._answer_within_s,
+            received_at=now,
+            timers=self.timers,
         )
         self._servers[key] = transaction
         self._timer_100.start(transaction, now)
@@ -182,9 +180,9 @@ class TransactionLayer:
         transaction = self._servers.get(key)
         if transaction is None:
             return [Discard("response without a transaction")]
-        was_answered = transaction.is_answered
+        state = transaction.state
         output = transaction.respond(response, now)
-        if transaction.is_answered and not was_answered:
+        if transaction.state is not state and transaction.is_answered:
             self._complete_server(transaction, now)
         return [output]
 
@@ -227,7 +225,7 @@ class TransactionLayer:
     def _refuse(self, request: Request, flow: Flow, now: float) -> SendResponse:
         # RFC 3261 21.5.4: until the oldest transaction is over, or this process has stopped
         frees_at = None if self._is_draining else self._timer_j.next_at
-        wait_s = self._answer_within_s if frees_at is None else frees_at - now
+        wait_s = self.timers.answer_within_s if frees_at is None else frees_at - now
         response = create_response(
             request,
             503,
@@ -296,9 +294,9 @@ class TransactionLayer:
             return [Discard("response with more than one Via")]  # RFC 3261 8.1.3.3
         if transaction.flow.transport == "TLS" and flow.transport != "TLS":
             return [Discard("unprotected response to a protected request")]
-        was_waiting = transaction.is_waiting
+        state = transaction.state
         output = transaction.receive_response(response)
-        if was_waiting and not transaction.is_waiting:
+        if transaction.state is not state and not transaction.is_waiting:
             self._complete_client(transaction, now)
         return [output]
 

@@ -34,6 +34,7 @@ from enum import Enum
 from acm_sip.errors import LocalProtocolError
 from acm_sip.sip.message import Request, Response, create_response
 from acm_sip.sip.routing import Flow, ResponseTarget
+from acm_sip.sip.timers import TimerValues
 from acm_sip.sip.transaction.key import ServerTransactionKey
 from acm_sip.sip.transaction.outputs import Discard, ReportTransportError, SendResponse
 
@@ -54,19 +55,19 @@ class NonInviteServerTransaction:
 
     :param request: kept until it is answered, then dropped.
     :param target: where its responses go.
-    :param provisional_at: instant from which a 100 may go out on UDP.
-    :param answer_by_at: instant from which no final response goes out.
+    :param received_at: instant of the request.
+    :param timers: says from when a 100 may, and until when a final response may go out.
     """
 
     __slots__ = (
-        "answer_by_at",
         "flow",
         "key",
         "octets",
-        "provisional_at",
+        "received_at",
         "request",
         "state",
         "target",
+        "timers",
     )
 
     def __init__(
@@ -76,15 +77,15 @@ class NonInviteServerTransaction:
         flow: Flow,
         target: ResponseTarget,
         *,
-        provisional_at: float,
-        answer_by_at: float,
+        received_at: float,
+        timers: TimerValues,
     ) -> None:
         self.key = key
         self.request: Request | None = request
         self.flow = flow
         self.target = target
-        self.provisional_at = provisional_at
-        self.answer_by_at = answer_by_at
+        self.received_at = received_at
+        self.timers = timers
         self.octets: bytes | None = None
         self.state = ServerState.TRYING
 
@@ -113,11 +114,12 @@ class NonInviteServerTransaction:
             raise LocalProtocolError(f"{status_code} never answers a non-INVITE request")
         if self.is_answered:
             return Discard("response after the final one")  # RFC 3261 17.2.2
-        if now >= self.answer_by_at:
+        if now >= self.received_at + self.timers.answer_within_s:
             self.give_up()
             return Discard("response after 64*T1")  # RFC 4320 4.2
         if status_code == 100:
-            if now < self.provisional_at and not self.flow.is_reliable:
+            may_send_at = self.received_at + self.timers.provisional_after_s
+            if now < may_send_at and not self.flow.is_reliable:
                 return Discard("100 before Timer E reached T2")  # RFC 4320 4.1
             self.state = ServerState.PROCEEDING
         else:
