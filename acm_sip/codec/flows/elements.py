@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from lxml import etree
 
@@ -50,7 +50,9 @@ def read_identity(element: etree._Element, kind: type[_Identity]) -> _Identity:
             raise _invalid(element, "an identity must be in mcsURI")
         raise Refused(FORBIDDEN, f"{xml.path_of(element)}: protected identities are not supported")
     try:
-        identity: _Identity = _make_identity(kind, (content.text or "").strip(_XML_SPACE))
+        identity: _Identity = _make_identity(
+            cast("Any", kind), (content.text or "").strip(_XML_SPACE)
+        )
     except RemoteProtocolError as error:
         raise _invalid(content, error.text) from None
     return identity
