@@ -1,8 +1,8 @@
 """Two transaction layers on one virtual clock, and a link between them that misbehaves.
 
 The link loses, duplicates, delays and so reorders datagrams, in each direction alike, by a seeded
-generator: a failing seed repeats itself exactly. Messages cross the link as decoded objects would
-after a parser: each copy is a fresh message.
+generator: a failing seed repeats itself exactly. What crosses it are octets, read again by the
+parser at the other end.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from itertools import count
 from random import Random
 
 from acm_sip.sip.message import Request, Response, create_response
+from acm_sip.sip.parser import parse_datagram
 from acm_sip.sip.routing import Flow
 from acm_sip.sip.timers import TimerValues
-from acm_sip.sip.transaction.key import ClientTransactionKey, ServerTransactionKey
+from acm_sip.sip.transaction.key import ServerTransactionKey
 from acm_sip.sip.transaction.layer import TransactionLayer
 from acm_sip.sip.transaction.outputs import (
     Discard,
@@ -80,14 +81,12 @@ class LossyLink:
         self._answer_after_s = answer_after_s
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
-        self._sent: dict[ClientTransactionKey, Callable[[], Request]] = {}
-        self._responses: dict[bytes, Callable[[], Response]] = {}
         self._server_flow = make_flow()
         self._client_flow: Flow = reverse(self._server_flow)
 
-    def send_at(self, at: float, make: Callable[[], Request]) -> None:
-        """Start a client transaction at an instant; ``make`` gives equal requests each time."""
-        self._at(at, lambda: self._start(make))
+    def send_at(self, at: float, request: Request) -> None:
+        """Start a client transaction at an instant."""
+        self._at(at, lambda: self._start(request))
 
     def run(self) -> None:
         """Run until nothing is under way and no timer is left."""
@@ -117,22 +116,22 @@ class LossyLink:
     def _at(self, at: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._events, (at, next(self._order), action))
 
-    def _start(self, make: Callable[[], Request]) -> None:
-        request = make()
-        branch = (request.via.branch or "").lower()
-        self.exchanges[branch] = Exchange()
-        self._sent[ClientTransactionKey(branch, request.method)] = make
-        self._perform(self.client.send_request(request, self._client_flow, self.now)[1])
+    def _start(self, request: Request) -> None:
+        key, outputs = self.client.send_request(request, self._client_flow, self.now)
+        self.exchanges[key.branch] = Exchange()
+        self._perform(outputs)
 
     def _perform(self, outputs: list[Output]) -> None:
         for output in outputs:
             match output:
-                case SendRequest(key=key):
+                case SendRequest(key=key, octets=octets):
                     self.exchanges[key.branch].sent_at.append(self.now)
-                    self._transmit(lambda make=self._sent[key]: self._receive_request(make()))
-                case SendResponse(octets=octets):
-                    answer = self._responses_for(octets, output)
-                    self._transmit(lambda make=answer: self._receive_response(make()))
+                    self._transmit(octets, self._receive_request)
+                case SendResponse(octets=octets, key=key):
+                    assert key is not None
+                    if octets.startswith(b"SIP/2.0 100 "):
+                        self.exchanges[key.branch].provisional_at.append(self.now)
+                    self._transmit(octets, self._receive_response)
                 case PassRequest(key=key, request=request):
                     assert key is not None
                     self.exchanges[key.branch].passed_at.append(self.now)
@@ -145,29 +144,22 @@ class LossyLink:
                 case Discard():
                     pass
 
-    def _responses_for(self, octets: bytes, output: SendResponse) -> Callable[[], Response]:
-        """Find what the octets say; a 100, which the layer makes itself, is made from them."""
-        if octets in self._responses:
-            return self._responses[octets]
-        assert output.key is not None
-        key = output.key
-        assert octets.startswith(b"SIP/2.0 100 Trying\r\n")
-        self.exchanges[key.branch].provisional_at.append(self.now)
-        make = self._sent[ClientTransactionKey(key.branch, key.method)]
-        return lambda: create_response(make(), 100, to_tag="")
-
-    def _transmit(self, arrive: Callable[[], None]) -> None:
+    def _transmit(self, octets: bytes, receive: Callable[[bytes], None]) -> None:
         if self._random.random() < self._link.loss:
             return
         copies = 2 if self._random.random() < self._link.duplication else 1
         for _ in range(copies):
             delay_s = self._random.random() * self._link.longest_delay_s
-            self._at(self.now + delay_s, arrive)
+            self._at(self.now + delay_s, lambda: receive(octets))
 
-    def _receive_request(self, request: Request) -> None:
+    def _receive_request(self, octets: bytes) -> None:
+        request = parse_datagram(octets)
+        assert isinstance(request, Request)
         self._perform(self.server.receive_request(request, self._server_flow, self.now))
 
-    def _receive_response(self, response: Response) -> None:
+    def _receive_response(self, octets: bytes) -> None:
+        response = parse_datagram(octets)
+        assert isinstance(response, Response)
         self._perform(self.client.receive_response(response, self._client_flow, self.now))
 
     def _schedule_answer(self, key: ServerTransactionKey, request: Request) -> None:
@@ -176,9 +168,6 @@ class LossyLink:
             self._at(answer_at, lambda: self._answer(key, request))
 
     def _answer(self, key: ServerTransactionKey, request: Request) -> None:
-        def make() -> Response:
-            return create_response(request, 200, to_tag="b")
-
-        self._responses[make().encode()] = make
         self.exchanges[key.branch].answered_at.append(self.now)
-        self._perform(self.server.respond(key, make(), self.now))
+        response = create_response(request, 200, to_tag=self.server.to_tag(request))
+        self._perform(self.server.respond(key, response, self.now))

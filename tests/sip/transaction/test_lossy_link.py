@@ -15,10 +15,8 @@ SENDS_AT = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 
 def run_many(wire: LossyLink, transactions: int) -> None:
     for number in range(transactions):
-        wire.send_at(
-            number * 0.01,
-            lambda number=number: make_request(f"z9hG4bK-{number}", call_id=f"{number}@c"),
-        )
+        request = make_request(f"z9hG4bK-{number}", call_id=f"{number}@c", body=b"octets")
+        wire.send_at(number * 0.01, request)
     wire.run()
 
 
