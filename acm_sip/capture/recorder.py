@@ -109,7 +109,7 @@ class Recorder:
         """Why nothing more is written, or None."""
         return self._failure
 
-    def record(  # noqa: PLR0917 - one call on the hot path, in the order of a log line
+    def record(
         self,
         at: float,
         transport: str,

@@ -39,7 +39,43 @@ def body(flow: str, inner: str = "") -> bytes:
     ).encode()
 
 
-SUCCESS = "<result><success/></result>"
+def _identity(name: str, uri: str) -> str:
+    return f"<{name}><mcsURI>{uri}</mcsURI></{name}>"
+
+
+_ALICE, _BOB = "sip:alice@mc1.example", "sip:bob@mc2.example"
+_REQUESTING = _identity("requesting-mc-service-id", _ALICE)
+_USERS = f"<mc-service-id-list>{_identity('mc-service-id', _ALICE)}</mc-service-id-list>"
+_ANSWERING = _identity("handling-mc-service-id", _BOB) + _identity("target-mc-service-id", _ALICE)
+_DOCUMENT = """<mcptt-UE-initial-configuration xmlns="urn:3gpp:mcptt:mcpttUEinitConfig:1.0"
+ domain="mc1.example"><Default-user-profile User-ID="default" user-profile-index="0"/><on-network>
+<Timers><T100>1</T100><T101>1</T101><T103>1</T103><T104>1</T104><T132>1</T132></Timers>
+<HPLMN PLMN="00101"><service><MCPTT-to-con-ref>a</MCPTT-to-con-ref>
+<MC-common-core-to-con-ref>b</MC-common-core-to-con-ref><MC-ID-to-con-ref>c</MC-ID-to-con-ref>
+</service></HPLMN><App-Server-Info><idms-auth-endpoint>http://idms.example/a</idms-auth-endpoint>
+<idms-token-endpoint>http://idms.example/t</idms-token-endpoint>
+<http-proxy>http://proxy.example</http-proxy><gms>sip:gms@mc1.example</gms>
+<cms>sip:cms@mc1.example</cms><kms>sip:kms@mc1.example</kms><tls-tunnel-auth-method>
+<mutual-authentication>false</mutual-authentication></tls-tunnel-auth-method></App-Server-Info>
+<GMS-URI>sip:gms@mc1.example</GMS-URI><group-creation-XUI>sip:g@mc1.example</group-creation-XUI>
+<GMS-XCAP-root-URI>http://gms.example/x</GMS-XCAP-root-URI>
+<CMS-XCAP-root-URI>http://cms.example/x</CMS-XCAP-root-URI>
+<integrity-protection-enabled>false</integrity-protection-enabled>
+<confidentiality-protection-enabled>false</confidentiality-protection-enabled></on-network>
+</mcptt-UE-initial-configuration>"""
+
+ASKED = body(
+    REQUEST,
+    f"{_REQUESTING}{_identity('target-mc-service-id', _BOB)}{_USERS}"
+    "<mc-service-ue-initial-configuration-data>"
+    f"{_DOCUMENT}</mc-service-ue-initial-configuration-data>",
+)
+INDICATED = body(INDICATION, _REQUESTING)
+ACCEPTED = body(RESPONSE, f"{_ANSWERING}<result><success/></result>")
+REJECTED = body(
+    RESPONSE,
+    f"{_ANSWERING}<result><failure/><cause>rejected-by-user</cause></result>",
+)
 
 
 def request(
@@ -110,10 +146,10 @@ def accepted_by_a_user() -> list[CapturedMessage]:
             client, server, b"", f"r{client[1]}", method="REGISTER", content_type="", extra=contact
         )
         talk.exchange(connection, server, register, "200 OK")
-    asked, answered = body(REQUEST), body(RESPONSE, SUCCESS)
+    asked, answered = ASKED, ACCEPTED
     talk.exchange(A_TO_P, P, request(A, P, asked, "1"))
     talk.exchange(P_TO_Q, Q, request(P, Q, asked, "3"))
-    talk.exchange(Q_TO_P, P, request(Q, P, body(INDICATION), "4"), "200 OK")
+    talk.exchange(Q_TO_P, P, request(Q, P, INDICATED, "4"), "200 OK")
     talk.exchange(Q, B_TO_Q, request(Q, B, asked, "5"), "200 OK")
     talk.exchange(B_TO_Q, Q, request(B, Q, answered, "7"))
     talk.exchange(Q_TO_P, P, request(Q, P, answered, "8"))
