@@ -184,7 +184,5 @@ def _is_host(sent_by_host: str, address: str) -> bool:
         return True
     if ":" not in sent_by_host:  # a name, or another IPv4 address
         return False
-    try:
-        return ip_address(sent_by_host.strip("[]")) == ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
+    # RFC 5954 4.2: IPv6 addresses compare by their binary value
+    return ip_address(sent_by_host.strip("[]")) == ip_address(address.partition("%")[0])

@@ -46,6 +46,13 @@ def test_above_the_capacity_a_new_request_gets_a_stateless_503() -> None:
     assert layer.receive_request(numbered(3), UDP, 4.0) == [refusal]
 
 
+def test_retry_after_is_rounded_up_to_whole_seconds() -> None:
+    layer = TransactionLayer(capacity=3)
+    fill(layer, 3)
+    assert read_retry_after(layer.receive_request(numbered(3), UDP, 4.5)[0]) == 28
+    assert read_retry_after(layer.receive_request(numbered(3), UDP, 31.999)[0]) == 1
+
+
 def test_above_the_capacity_known_requests_are_still_answered() -> None:
     layer = TransactionLayer(capacity=3)
     fill(layer, 3)
@@ -142,3 +149,14 @@ def test_a_broken_udp_peer_fails_its_own_transactions_only() -> None:
     layer.send_request(numbered(2), elsewhere, 0.0)
     assert len(layer.transport_failed(flow, "port unreachable", 0.1)) == 1
     assert layer.active == 1
+
+
+def test_finished_client_transactions_leave_nothing_behind() -> None:
+    layer = TransactionLayer()
+    for number in range(4):
+        flow = type(UDP)("UDP", UDP.remote, ("192.0.2.9", 5060 + number // 2))
+        layer.send_request(numbered(number), flow, 0.0)
+    layer.receive_response(make_response(numbered(0)), UDP, 0.1)
+    layer.handle_timers(32.0)
+    assert len(layer) == 0
+    assert layer._clients_at == {}
