@@ -42,8 +42,8 @@ _COMPACT: Final = {
 _LONG: Final = (
     "Accept", "Accept-Contact", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow",
     "Allow-Events", "Authentication-Info", "Authorization", "CSeq", "Call-ID", "Call-Info",
-    "Contact", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
-    "Content-Type", "Date", "Error-Info", "Event", "Expires", "From", "In-Reply-To",
+    "Contact", "Content-Disposition", "Content-Encoding", "Content-ID", "Content-Language", "Content-Length",
+    "Content-Transfer-Encoding", "Content-Type", "Date", "Error-Info", "Event", "Expires", "From", "In-Reply-To",
     "MIME-Version", "Max-Forwards", "Min-Expires", "Organization", "P-Access-Network-Info",
     "P-Asserted-Identity", "P-Asserted-Service", "P-Associated-URI", "P-Charging-Vector",
     "P-Preferred-Identity", "P-Preferred-Service", "Path", "Priority", "Privacy",

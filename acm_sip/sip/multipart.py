@@ -75,9 +75,10 @@ def split_multipart(content_type: MediaType, body: bytes) -> tuple[BodyPart, ...
     body = b"\r\n" + body  # the first delimiter may stand without a line before it
     parts: list[BodyPart] = []
     start = -1
-    count = 0
-    for match in delimiter.finditer(body):
-        if start >= 0:
+    for count, match in enumerate(delimiter.finditer(body)):
+        if count > _MAX_PARTS:
+            raise RemoteProtocolError("Too many body parts", 413)
+        if count > 0:
             part = _read_part(body[start : match.start()])
             parts += () if part is None else (part,)
         if match[1] is not None:
@@ -85,9 +86,6 @@ def split_multipart(content_type: MediaType, body: bytes) -> tuple[BodyPart, ...
                 break
             return tuple(parts)
         start = match.end()
-        count += 1
-        if count > _MAX_PARTS:
-            raise RemoteProtocolError("Too many body parts", 413)
     raise RemoteProtocolError("Malformed multipart body")
 
 
@@ -124,9 +122,11 @@ def _read_part(octets: bytes) -> BodyPart | None:
     """Read what stands between two delimiters; None for an optional part that is not readable."""
     # The CRLF that ends the delimiter is still there: no fields means an empty line at once.
     end = octets.find(b"\r\n\r\n", 0, _MAX_FIELDS_OCTETS)
-    if end < 0:
-        raise RemoteProtocolError("Malformed multipart body: fields of a part")
-    fields = _read_fields(octets[2:end]) if end else HeaderFields()
+    if end < 0:  # RFC 2046 5.1.1: the empty line may be missing where there is no body
+        end = len(octets)
+        if end > _MAX_FIELDS_OCTETS:
+            raise RemoteProtocolError("Malformed multipart body: fields of a part")
+    fields = _read_fields(octets[2:end]) if end > 2 else HeaderFields()
     content_type = fields.get_all("Content-Type")
     encoding = _single(fields, "Content-Transfer-Encoding")
     disposition, handling = _read_disposition(_single(fields, "Content-Disposition"))
