@@ -63,6 +63,10 @@ class AliasDirectory(Protocol):
         """Return whether the system has such an alias, active or not."""
         ...
 
+    def held_by(self, user: McServiceId) -> tuple[FunctionalAlias, ...]:
+        """Return the aliases that are active for this user now."""
+        ...
+
     def holders(self, alias: FunctionalAlias) -> tuple[McServiceId, ...] | None:
         """Return for whom the alias is active now; None when its state is not known."""
         ...

@@ -1,0 +1,24 @@
+"""What an ACM entity understands, as the header fields that say so (RFC 3261 11.2, 20)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from acm_sip.codec import names
+
+__all__ = ["ACCEPT", "ALLOW", "KNOWN_METHODS", "OPTION_TAGS", "SUPPORTED"]
+
+ALLOW: Final = ("Allow", "MESSAGE, OPTIONS, REGISTER")
+ACCEPT: Final = (
+    "Accept",
+    f"{names.MEDIA_TYPE}, multipart/mixed, {names.UE_INIT_CONFIG_MEDIA_TYPE}",
+)
+OPTION_TAGS: Final = frozenset({"path", "outbound"})  # RFC 3327, RFC 5626
+SUPPORTED: Final = ("Supported", "path, outbound")
+# Methods that RFC 3261 and its extensions define: 405 for them, 501 for any other (8.2.1).
+KNOWN_METHODS: Final = frozenset(
+    {
+        "ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK",
+        "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE",
+    }
+)  # fmt: skip

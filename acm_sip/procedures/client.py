@@ -1,0 +1,280 @@
+"""The ACM client: TS 23.280 10.17.6.2 steps 1 and 10 as requester, 5 to 7 as handler.
+
+    event                              before       after       and
+    own user makes a request (1)       -            SENDING     request to the server
+    2xx of the server                  SENDING      ACCEPTED
+    refused by the server for good     SENDING      ANSWERED    the user is told
+    response (10)                      not ANSWERED ANSWERED    stored, then 200; told
+    no server until the request ends   SENDING      ANSWERED    the user is told
+    request of the server (5)          -            UNDECIDED   stored, then 200; told
+    the same request again             any          unchanged   200, asked once only
+    the user decides (6)               UNDECIDED    ANSWERED    response to the server (7)
+    refused by the server for good     ANSWERED     ANSWERED    the user is told
+
+Nobody decides inside a SIP transaction: the 200 says that the request is safe here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from acm_sip import errors
+from acm_sip.codec.body import DecodedBody
+from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause
+from acm_sip.errors import LocalProtocolError, Refused
+from acm_sip.identities import AcmTransactionId, McServiceId
+from acm_sip.procedures.answers import OK
+from acm_sip.procedures.delivery import Ending, cause_of_refusal, classify, postpone
+from acm_sip.procedures.effects import (
+    Effect,
+    InsertTransaction,
+    PutOutboxRow,
+    RemoveOutboxRow,
+    RemoveRows,
+    TellUser,
+    UpdateTransaction,
+)
+from acm_sip.procedures.events import DecisionMade, DeliveryEnded, FlowReceived
+from acm_sip.procedures.outcome import answered, encode_outcome, response_row
+from acm_sip.procedures.ports import Records
+from acm_sip.procedures.procedure import Failure, procedure_of
+from acm_sip.procedures.records import (
+    AcmTransaction,
+    AcmTransactionState,
+    Destination,
+    DestinationKind,
+    OutboxRow,
+    Side,
+    TransactionKey,
+)
+from acm_sip.procedures.stored import decode_stored_request
+
+__all__ = [
+    "on_decision",
+    "on_delivery_ended",
+    "on_flow",
+    "on_outcome_wanted",
+    "on_own_request",
+    "on_row_deadline",
+]
+
+_PROVISIONAL_CAUSES = frozenset({Cause.EXPIRED, Cause.PARTNER_UNREACHABLE})
+
+
+def on_own_request(
+    server: str, number: int, service: str, body: DecodedBody, at: float, expires_at: float
+) -> Sequence[Effect]:
+    """Store a request of the own user and send it to the own server (step 1).
+
+    :param server: PSI of the own ACM server.
+    """
+    request = body.flow
+    assert isinstance(request, AcmRequest)
+    transaction = AcmTransaction(
+        number=number,
+        side=Side.REQUESTER,
+        acm_transaction_id=request.acm_transaction_id,
+        requesting_mc_service_id=request.requesting_mc_service_id,
+        target_mc_service_id=request.target_mc_service_id,
+        target_functional_alias=request.target_functional_alias,
+        origin="self:",
+        counterpart="",
+        request_flow=request.element_name,
+        service=service,
+        state=AcmTransactionState.SENDING,
+        request=body.octets,
+        request_digest=body.digest,
+        received_at=at,
+        expires_at=expires_at,
+        due_at=None,
+    )
+    destination = Destination(DestinationKind.SERVER, server)
+    row = OutboxRow(
+        number=0,
+        transaction_number=number,
+        destination=destination,
+        lane=f"{destination}|{number}",
+        flow=request.element_name,
+        service=service,
+        octets=body.octets,
+        created_at=at,
+        deadline_at=expires_at,
+        next_attempt_at=at,
+    )
+    return (InsertTransaction(transaction), PutOutboxRow(row))
+
+
+def on_outcome_wanted(
+    records: Records, acm_transaction_id: AcmTransactionId, requester: McServiceId
+) -> Sequence[Effect]:
+    """Tell the user of an own request again, if its outcome is known by now.
+
+    :raises LocalProtocolError: there is no such request.
+    """
+    transaction = records.transaction(
+        TransactionKey(Side.REQUESTER, acm_transaction_id.text, requester.canonical)
+    )
+    if transaction is None:
+        raise LocalProtocolError("no such request")
+    if transaction.state is AcmTransactionState.ANSWERED:
+        return (TellUser(transaction),)
+    return ()
+
+
+def on_flow(
+    own_identities: Sequence[McServiceId], records: Records, event: FlowReceived
+) -> Sequence[Effect]:
+    """Take a flow from the own server: a request to decide, or the outcome of an own one.
+
+    :raises Refused: the flow is not for this client, or contradicts what it knows.
+    """
+    flow = event.body.flow
+    if isinstance(flow, AcmRequest):
+        return _on_request(records, event, flow)
+    if isinstance(flow, AcmResponse):
+        return _on_response(own_identities, records, event, flow)
+    raise Refused(errors.FORBIDDEN, "the information flow is not one for a client")
+
+
+def on_decision(server: str, records: Records, event: DecisionMade) -> Sequence[Effect]:
+    """Answer a request as the user decided (step 7).
+
+    :raises LocalProtocolError: there is no such request, or it has been decided.
+    """
+    transaction = records.transaction(
+        TransactionKey(
+            Side.HANDLER,
+            event.acm_transaction_id.text,
+            event.requesting_mc_service_id.canonical,
+        )
+    )
+    if transaction is None:
+        raise LocalProtocolError("no such request")
+    if transaction.state is AcmTransactionState.ANSWERED:
+        raise LocalProtocolError("the request has been decided already")
+    failure = None
+    if not event.is_accepted:
+        failure = Failure(event.cause or Cause.REJECTED_BY_USER, event.text)
+    response, octets = encode_outcome(transaction, event.handling_mc_service_id, failure)
+    after = answered(transaction, response, octets, None, event.at)
+    effects: list[Effect] = [UpdateTransaction(after)]
+    if failure is None:
+        request = decode_stored_request(transaction)
+        effects += procedure_of(transaction.request_flow).apply(
+            after, request, Side.HANDLER, event.at
+        )
+    effects.append(
+        PutOutboxRow(response_row(after, DestinationKind.SERVER, server, octets, event.at))
+    )
+    return effects
+
+
+def on_delivery_ended(
+    records: Records, transaction: AcmTransaction, ended: DeliveryEnded
+) -> Sequence[Effect]:
+    """Act on the server's final answer to an own request or response."""
+    ending = classify(ended)
+    if ending is Ending.TRY_AGAIN:
+        return (PutOutboxRow(postpone(None, records, ended)),)
+    effects: list[Effect] = [RemoveOutboxRow(ended.row.number)]
+    if transaction.side is Side.HANDLER:
+        if ending is Ending.REFUSED:
+            text = f"not taken by the server: {ended.status_code} {ended.warn_text}"
+            after = replace(transaction, text=text)
+            effects += [UpdateTransaction(after), TellUser(after)]
+        return effects
+    if transaction.state is not AcmTransactionState.SENDING:
+        return effects
+    if ending is Ending.DELIVERED:
+        effects.append(UpdateTransaction(replace(transaction, state=AcmTransactionState.ACCEPTED)))
+        return effects
+    failure = Failure(cause_of_refusal(ended.status_code), f"{ended.status_code} {ended.warn_text}")
+    return [*effects, *_fail(transaction, failure, ended.at)]
+
+
+def on_row_deadline(transaction: AcmTransaction, row: OutboxRow, at: float) -> Sequence[Effect]:
+    """Give up an own request that the server never took."""
+    effects: list[Effect] = [RemoveOutboxRow(row.number)]
+    if transaction.side is Side.REQUESTER and transaction.state is AcmTransactionState.SENDING:
+        effects += _fail(
+            transaction, Failure(Cause.EXPIRED, "the own ACM server did not take it in time"), at
+        )
+    return effects
+
+
+def _on_request(records: Records, event: FlowReceived, request: AcmRequest) -> Sequence[Effect]:
+    key = TransactionKey(
+        Side.HANDLER,
+        request.acm_transaction_id.text,
+        request.requesting_mc_service_id.canonical,
+    )
+    known = records.transaction(key)
+    if known is not None:
+        if known.request_digest != event.body.digest:
+            raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
+        return (OK,)
+    transaction = AcmTransaction(
+        number=event.number,
+        side=Side.HANDLER,
+        acm_transaction_id=request.acm_transaction_id,
+        requesting_mc_service_id=request.requesting_mc_service_id,
+        target_mc_service_id=request.target_mc_service_id,
+        target_functional_alias=request.target_functional_alias,
+        origin="server:",
+        counterpart="",
+        request_flow=request.element_name,
+        service=event.service,
+        state=AcmTransactionState.UNDECIDED,
+        request=event.body.octets,
+        request_digest=event.body.digest,
+        received_at=event.at,
+        expires_at=request.expires_at.timestamp() if request.expires_at else event.at,
+        due_at=None,
+    )
+    return (InsertTransaction(transaction), TellUser(transaction), OK)
+
+
+def _on_response(
+    own_identities: Sequence[McServiceId],
+    records: Records,
+    event: FlowReceived,
+    response: AcmResponse,
+) -> Sequence[Effect]:
+    if response.target_mc_service_id not in own_identities:
+        raise Refused(errors.FORBIDDEN, "the response is for another user")
+    transaction = records.transaction(
+        TransactionKey(
+            Side.REQUESTER,
+            response.acm_transaction_id.text,
+            response.target_mc_service_id.canonical,
+        )
+    )
+    if transaction is None:
+        raise Refused(errors.FORBIDDEN, "no such ACM transaction")
+    if not isinstance(response, procedure_of(transaction.request_flow).response):
+        raise Refused(errors.FORBIDDEN, "the response is not that of the request")
+    if transaction.state is AcmTransactionState.ANSWERED:
+        if transaction.response_digest == event.body.digest:
+            return (OK,)
+        # A correction: an earlier failure was stated without knowing the outcome.
+        if transaction.cause not in _PROVISIONAL_CAUSES:
+            raise Refused(errors.FORBIDDEN, "the transaction has been answered already")
+    after = answered(transaction, response, event.body.octets, event.body.digest, event.at)
+    return (
+        UpdateTransaction(after),
+        RemoveRows(transaction.number, transaction.request_flow),
+        TellUser(after),
+        OK,
+    )
+
+
+def _fail(transaction: AcmTransaction, failure: Failure, at: float) -> list[Effect]:
+    """End an own request without an outcome from outside."""
+    response, octets = encode_outcome(transaction, transaction.requesting_mc_service_id, failure)
+    after = answered(transaction, response, octets, None, at)
+    return [
+        UpdateTransaction(after),
+        RemoveRows(transaction.number, transaction.request_flow),
+        TellUser(after),
+    ]

@@ -1,0 +1,94 @@
+"""Writing a response flow into a transaction: the one place where a transaction is answered.
+
+Used by both servers, for what a user decided, for what was handled automatically and for a
+failure that the server itself states (TS 23.280 10.17.6.2 steps 8 and 10).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from acm_sip.codec.body import encode_body
+from acm_sip.codec.flows import AcmResponse, Outcome, Result
+from acm_sip.identities import McServiceId
+from acm_sip.procedures.procedure import Failure, procedure_of
+from acm_sip.procedures.records import (
+    AcmTransaction,
+    AcmTransactionState,
+    Destination,
+    DestinationKind,
+    OutboxRow,
+)
+
+__all__ = ["answered", "encode_outcome", "response_row"]
+
+
+def encode_outcome(
+    transaction: AcmTransaction, handler: McServiceId, failure: Failure | None
+) -> tuple[AcmResponse, bytes]:
+    """Return the response flow that states success, or this failure, and its octets.
+
+    :param handler: who answers; the configured MC service ID of a server that answers itself.
+    """
+    if failure is None:
+        result = Result(outcome=Outcome.SUCCESS)
+    else:
+        result = Result(
+            outcome=Outcome.FAILURE,
+            cause=failure.cause,
+            mc_service_ids=failure.mc_service_ids,
+            text=failure.text,
+            language="en" if failure.text else None,
+        )
+    response = procedure_of(transaction.request_flow).response(
+        acm_transaction_id=transaction.acm_transaction_id,
+        handling_mc_service_id=handler,
+        handling_functional_alias=None,
+        target_mc_service_id=transaction.requesting_mc_service_id,
+        result=result,
+    )
+    return response, encode_body(response)
+
+
+def answered(
+    transaction: AcmTransaction,
+    response: AcmResponse,
+    octets: bytes,
+    digest: bytes | None,
+    at: float,
+) -> AcmTransaction:
+    """Return the transaction with its response written in.
+
+    :param digest: of the response as it was received; None where this entity made it.
+    """
+    return replace(
+        transaction,
+        state=AcmTransactionState.ANSWERED,
+        due_at=None,
+        response=octets,
+        response_digest=digest,
+        outcome=response.result.outcome.value,
+        cause=response.result.cause,
+        text=response.result.text,
+        handling_mc_service_id=response.handling_mc_service_id.text,
+        answered_at=at,
+    )
+
+
+def response_row(
+    transaction: AcmTransaction, kind: DestinationKind, name: str, octets: bytes, at: float
+) -> OutboxRow:
+    """Return the row that carries a response one hop on; nothing but delivery ends it."""
+    destination = Destination(kind, name)
+    return OutboxRow(
+        number=0,
+        transaction_number=transaction.number,
+        destination=destination,
+        lane=f"{destination}|{transaction.number}",
+        flow=procedure_of(transaction.request_flow).response.element_name,
+        service=transaction.service,
+        octets=octets,
+        created_at=at,
+        deadline_at=None,
+        next_attempt_at=at,
+    )

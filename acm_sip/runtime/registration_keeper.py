@@ -1,0 +1,222 @@
+"""Keeping an ACM client registered: RFC 3261 10.2, RFC 5626 4.4 and 4.5.
+
+    disconnected  -> connect (TCP), REGISTER
+    registered    -> REGISTER again at half the granted time; CRLFCRLF between
+    refused, connection lost, no pong -> disconnected, after a pause of RFC 5626 4.5
+
+The first attempt after a loss comes at once; each failure after that doubles the longest pause,
+half of which is random, so that the clients of a server that restarts do not come as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from acm_sip.codec.names import ICSI_REF_FEATURE_TAG, McService
+from acm_sip.procedures.capabilities import SUPPORTED
+from acm_sip.runtime.configuration import ClientSection
+from acm_sip.runtime.endpoint import Peer, SendResult, SipEndpoint
+from acm_sip.runtime.flow_names import format_hostport
+from acm_sip.sip.header_fields import HeaderFields
+from acm_sip.sip.message import Request
+from acm_sip.sip.routing import Flow
+
+__all__ = ["RegistrationKeeper", "recovery_pause_s"]
+
+_LONGEST_PAUSE_S: Final = 1800.0  # RFC 5626 4.5: max-time
+_PONG_WITHIN_S: Final = 10.0  # RFC 5626 4.4.1
+
+log = structlog.get_logger("acm_sip.registration")
+
+
+def recovery_pause_s(base_s: float, failures: int, chance: float) -> float:
+    """Return how long to wait after this many failures in a row (RFC 5626 4.5).
+
+    :param chance: a uniformly random number from 0 to 1.
+    """
+    if failures == 0:
+        return 0.0
+    longest_s = min(_LONGEST_PAUSE_S, base_s * 2.0 ** min(failures, 16))
+    return longest_s * (0.5 + chance / 2)
+
+
+class RegistrationKeeper:
+    """Registers a client at its server, and again whenever that is lost.
+
+    :param instance: names the client across restarts (RFC 5626 4.1).
+    :param on_change: called with the flow when registered, with None when that is lost.
+    """
+
+    def __init__(
+        self,
+        section: ClientSection,
+        instance: uuid.UUID,
+        endpoint: SipEndpoint,
+        on_change: Callable[[Flow | Peer | None], None],
+    ) -> None:
+        self._section = section
+        self._instance = instance
+        self._endpoint = endpoint
+        self._on_change = on_change
+        self._call_id = secrets.token_hex(16)
+        self._cseq = 0
+        self._lost = asyncio.Event()
+        self._flow: Flow | Peer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.last_refusal: str | None = None
+
+    def start(self) -> None:
+        """Begin to register."""
+        self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    async def stop(self) -> None:
+        """De-register where that is possible, and end."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if self._flow is not None:
+            await self._register(self._flow, 0)
+
+    def flow_closed(self, flow: Flow) -> None:
+        """Learn that a connection is gone."""
+        if isinstance(self._flow, Flow) and self._flow.connection == flow.connection:
+            self._lost.set()
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            await asyncio.sleep(
+                recovery_pause_s(self._section.recovery_base_s, failures, random.random())  # noqa: S311 - spreads load
+            )
+            self._lost.clear()
+            refusal = await self._register_once()
+            if refusal is None:
+                failures = 0
+                await self._stay()
+                refusal = "the registration was lost"
+            failures += 1 if self._flow is None else 0
+            self._set(None)
+            self.last_refusal = refusal
+            log.warning("not registered", reason=refusal, server=str(self._section.server))
+
+    async def _register_once(self) -> str | None:
+        """Connect and register; return why that failed."""
+        hop = self._section.next_hop
+        to: Flow | Peer = hop
+        if hop.transport == "TCP":
+            connected = await self._connect(hop)
+            if isinstance(connected, str):
+                return connected
+            to = connected
+        result = await self._register(to, self._section.registration_s)
+        if not 200 <= result.status_code < 300:
+            return f"{result.status_code} {result.text}"
+        self._granted_s = _granted_s(result, self._section.registration_s)
+        self._set(to)
+        log.info("registered", identity=str(self._section.public_identity))
+        return None
+
+    async def _connect(self, hop: Peer) -> Flow | str:
+        done: asyncio.Future[Flow | str] = asyncio.get_running_loop().create_future()
+        self._endpoint.connect(
+            hop.host, hop.port, lambda flow: None if done.done() else done.set_result(flow)
+        )
+        return await done
+
+    async def _stay(self) -> None:
+        """Refresh and keep alive until the registration is lost."""
+        loop = asyncio.get_running_loop()
+        assert self._flow is not None
+        while not self._lost.is_set():
+            refresh_at = loop.time() + self._granted_s / 2
+            while (left_s := refresh_at - loop.time()) > 0 and not self._lost.is_set():
+                await self._wait_lost(min(left_s, self._keep_alive_s()))
+                if isinstance(self._flow, Flow) and not self._lost.is_set():
+                    self._endpoint.ping(self._flow)
+            if self._lost.is_set():
+                return
+            result = await self._register(self._flow, self._section.registration_s)
+            if not 200 <= result.status_code < 300:
+                if isinstance(self._flow, Flow):
+                    self._endpoint.close_flow(self._flow)
+                return
+            self._granted_s = _granted_s(result, self._section.registration_s)
+
+    def _keep_alive_s(self) -> float:
+        # RFC 5626 4.4.1: between 80 and 100 % of the time, so that clients do not beat together.
+        return self._section.keep_alive_s * (0.8 + random.random() / 5)  # noqa: S311
+
+    async def _wait_lost(self, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._lost.wait()
+        except TimeoutError:
+            return
+
+    def _set(self, flow: Flow | Peer | None) -> None:
+        if flow is not self._flow:
+            self._flow = flow
+            self._on_change(flow)
+
+    async def _register(self, to: Flow | Peer, expires_s: int) -> SendResult:
+        done: asyncio.Future[SendResult] = asyncio.get_running_loop().create_future()
+        self._endpoint.send(
+            self._request(to, expires_s),
+            to,
+            lambda result: None if done.done() else done.set_result(result),
+        )
+        return await done
+
+    def _request(self, to: Flow | Peer, expires_s: int) -> Request:
+        section = self._section
+        self._cseq += 1
+        identity = section.public_identity.text
+        return Request(
+            "REGISTER",
+            f"sip:{section.server.domain}",
+            HeaderFields.from_canonical(
+                [
+                    ("Max-Forwards", "70"),
+                    ("From", f"<{identity}>;tag={secrets.token_hex(8)}"),
+                    ("To", f"<{identity}>"),
+                    ("Call-ID", self._call_id),
+                    ("CSeq", f"{self._cseq} REGISTER"),
+                    ("Contact", self._contact(to)),
+                    ("Expires", str(expires_s)),
+                    SUPPORTED,
+                ]
+            ),
+        )
+
+    def _contact(self, to: Flow | Peer) -> str:
+        service = McService(self._section.service)
+        if isinstance(to, Flow):
+            address, parameter = format_hostport(*to.local), ";transport=tcp"
+        else:
+            udp = next(a for a in self._endpoint.bound if a.transport == "UDP")
+            address, parameter = format_hostport(udp.host, udp.port), ""
+        user = self._section.public_identity.text.partition(":")[2].partition("@")[0]
+        return (
+            f"<sip:{user}@{address}{parameter}>"
+            f';+sip.instance="<{self._instance.urn}>";reg-id=1'
+            f';+{service.feature_tag};+{ICSI_REF_FEATURE_TAG}="{service.icsi_ref}"'
+        )
+
+
+def _granted_s(result: SendResult, wanted_s: int) -> float:
+    """Seconds until the binding ends, as the registrar said (RFC 3261 10.2.4)."""
+    granted = [float(wanted_s)]
+    if result.response is not None:
+        for contact in result.response.contacts:
+            text = contact.parameter("expires") or ""
+            if text.isascii() and text.isdigit() and len(text) < 9:
+                granted.append(float(text))
+    return max(1.0, min(granted))

@@ -1,0 +1,118 @@
+"""The ACM server: configuration, store, role and node put together."""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+import structlog
+
+from acm_sip.procedures.effects import RemoveBinding
+from acm_sip.procedures.server_role import AcmServerRole
+from acm_sip.runtime.configuration import ServerConfiguration
+from acm_sip.runtime.endpoint import ListenAddress, Peer
+from acm_sip.runtime.flow_names import is_connection_of_other_node, udp_flow
+from acm_sip.runtime.node import AcmNode
+from acm_sip.sip.routing import Flow
+from acm_sip.stores import AcmStore
+
+__all__ = ["AcmServer"]
+
+_MANY: Final = 1_000_000  # every binding: a registrar holds less
+
+log = structlog.get_logger("acm_sip.server")
+
+
+class AcmServer:
+    """The ACM server of one MC system, primary and partner in one.
+
+    :param configuration: see :mod:`acm_sip.runtime.configuration`.
+
+    Use it as ``async with AcmServer(configuration) as server:``; it serves until the block ends.
+
+    :raises StoreError: the store is in use, of a newer release, or cannot be opened.
+    :raises ConfigurationError: an address cannot be bound.
+    """
+
+    def __init__(self, configuration: ServerConfiguration) -> None:
+        self._configuration = configuration
+        self._partners = {partner.name: partner for partner in configuration.partners}
+        self._node: AcmNode
+
+    @property
+    def bound(self) -> tuple[ListenAddress, ...]:
+        """The addresses it listens on, with the ports that the system chose."""
+        return self._node.endpoint.bound
+
+    async def start(self) -> None:
+        """Open the store, bind, and serve."""
+        configuration = self._configuration
+        configuration.store.path.parent.mkdir(parents=True, exist_ok=True)
+        store = AcmStore.open(configuration.store.path)
+        try:
+            role = AcmServerRole(
+                configuration.mc_system(),
+                configuration.aliases(),
+                configuration.registration_limits(),
+            )
+            self._node = AcmNode(
+                role,
+                store,
+                configuration.sip.listen,
+                methods=frozenset({"MESSAGE", "REGISTER"}),
+                find_hop=self._find_hop,
+                window_of=self._window_of,
+                retention_s=configuration.transactions.retention_s,
+                capture=configuration.capture,
+                capacity=configuration.sip.transaction_capacity,
+            )
+            self._forget_dead_flows(store)
+            await self._node.start()
+        except BaseException:
+            store.close()
+            raise
+        log.info("ready", system=configuration.system.name, listen=[str(a) for a in self.bound])
+
+    async def stop(self) -> None:
+        """Answer what was accepted, then close everything."""
+        await self._node.stop()
+        log.info("stopped", system=self._configuration.system.name)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def _forget_dead_flows(self, store: AcmStore) -> None:
+        """Bindings are durable, connections are not: their clients register again."""
+        with store.read() as reader:
+            dead = [
+                binding
+                for binding in reader.list_bindings(_MANY)
+                if is_connection_of_other_node(binding.flow, self._node.node)
+            ]
+        if not dead:
+            return
+        with store.transact() as batch:
+            for binding in dead:
+                batch.apply(RemoveBinding(binding))
+
+    def _find_hop(self, hop: str) -> Flow | Peer | None:
+        kind, _, name = hop.partition(":")
+        if kind == "partner":
+            partner = self._partners.get(name)
+            return None if partner is None else partner.peer
+        flow = udp_flow(name)
+        if flow is not None:
+            return flow
+        transport, node, number = name.split(":")
+        if node != self._node.node:
+            return None
+        assert transport == "tcp"
+        return Flow("TCP", ("", 0), ("", 0), int(number))
+
+    def _window_of(self, destination: str) -> int:
+        kind, _, name = destination.partition(":")
+        partner = self._partners.get(name) if kind == "partner" else None
+        return 1 if partner is None else partner.window
