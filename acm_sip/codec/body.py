@@ -199,20 +199,27 @@ def _read_envelope(octets: bytes, documents: Sequence[BodyPart]) -> tuple[bytes,
     elif data is not None:
         if reference is None:
             raise _data_fault(data, "there is no document and no reference to one")
-        _embed(data, reference, documents)
-        return _read_envelope(xml.serialize(root), ())
+        return _read_envelope(_embed(root, data, reference, documents), ())
     elif documents:
         raise Refused(BODY_INVALID, "this flow carries no UE initial configuration")
     return octets, element
 
 
-def _embed(data: etree._Element, reference: str, documents: Sequence[BodyPart]) -> None:
+def _embed(
+    root: etree._Element, data: etree._Element, reference: str, documents: Sequence[BodyPart]
+) -> bytes:
     wanted = unquote(reference.strip(" \t\r\n")[len("cid:") :])
     for part in documents:
         if (part.content_id or "").strip(" \t").removeprefix("<").removesuffix(">") == wanted:
-            data.append(xml.parse(part.octets))
+            document = xml.parse(part.octets)
             del data.attrib["href"]
-            return
+            data.append(xml.placeholder(0))
+            octets = xml.splice(root, [xml.serialize(document)])
+            embedded = xml.parse(octets)[0].find(_ACM + _DATA)
+            # A document without a default namespace would inherit that of the envelope.
+            if embedded is None or xml.canonicalize(embedded[0]) != xml.canonicalize(document):
+                raise _data_fault(data, "the document cannot be embedded unchanged")
+            return octets
     raise _data_fault(data, "href names no UE initial configuration body part")
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 from lxml import etree
@@ -39,7 +40,9 @@ __all__ = [
     "new_parser",
     "parse",
     "path_of",
+    "placeholder",
     "serialize",
+    "splice",
 ]
 
 MAX_DOCUMENT_OCTETS: Final = 1024 * 1024  # ours: the limit of a body
@@ -53,6 +56,8 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _DOCTYPE: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL
 )
+_PLACEHOLDER: Final = "acm-sip-splice"
+_PLACED: Final = re.compile(rb"<\?acm-sip-splice ([0-9]+)\?>")
 _NAME: Final = re.compile(rb"<(\??[^\s<>/?=\"'!]+)")
 _TAG_WITH_ATTRIBUTES: Final = re.compile(
     rb"<[^\s<>/?=\"'!]++(\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*+)"
@@ -169,6 +174,21 @@ def serialize(element: etree._Element) -> bytes:
         element, encoding="UTF-8", xml_declaration=False, with_tail=False
     )
     return octets
+
+
+def placeholder(number: int) -> etree._ProcessingInstruction:
+    """Return a node that :func:`splice` replaces; no document read here can hold one."""
+    return etree.ProcessingInstruction(_PLACEHOLDER, str(number))
+
+
+def splice(root: etree._Element, fragments: Sequence[bytes]) -> bytes:
+    """Return a document whose placeholders are replaced by fragments, octet for octet.
+
+    :param fragments: elements as documents of their own (:func:`serialize`).
+    """
+    pieces = _PLACED.split(serialize(root))
+    pieces[1::2] = [fragments[int(number)] for number in pieces[1::2]]
+    return b"".join(pieces)
 
 
 def local_name(element: etree._Element) -> str:

@@ -161,12 +161,18 @@ class FlowElement:
 
 
 class FlowWriter:
-    """Builds the document of one information flow."""
+    """Builds the document of one information flow.
 
-    __slots__ = ("_flow", "_root")
+    Documents and extensions are spliced in as octets: moving nodes between trees would drop
+    namespace declarations that only a QName in a value (xsi:type) needs. The envelope uses a
+    prefix, so that what is spliced in inherits no default namespace.
+    """
+
+    __slots__ = ("_flow", "_root", "_splices")
 
     def __init__(self, flow: InformationFlow) -> None:
-        self._root = etree.Element(ACM_INFO, nsmap={None: NAMESPACE})
+        self._root = etree.Element(ACM_INFO, nsmap={"acm": NAMESPACE})
+        self._splices: list[bytes] = []
         self._flow = etree.SubElement(self._root, _ACM + flow.element_name)
         self.text("acm-transaction-id", str(flow.acm_transaction_id))
         flow.write(self)
@@ -177,7 +183,7 @@ class FlowWriter:
 
     def octets(self) -> bytes:
         """Return the document."""
-        return xml.serialize(self._root)
+        return xml.splice(self._root, self._splices)
 
     def text(self, name: str, text: str, parent: etree._Element | None = None) -> etree._Element:
         """Write an element with a text.
@@ -217,7 +223,7 @@ class FlowWriter:
         :raises LocalProtocolError: the octets are no such document.
         """
         parent = etree.SubElement(self._flow, _ACM + name)
-        if self._append(octets, name, parent).tag != UE_INIT_CONFIG_ROOT:
+        if self._append(octets, name, parent) != UE_INIT_CONFIG_ROOT:
             raise LocalProtocolError(f"{name} is no UE initial configuration document")
 
     def result(self, result: Result) -> None:
@@ -233,15 +239,14 @@ class FlowWriter:
             if result.language is not None:
                 text.set(XML_LANG, result.language)
 
-    def _append(
-        self, octets: bytes, name: str, parent: etree._Element | None = None
-    ) -> etree._Element:
+    def _append(self, octets: bytes, name: str, parent: etree._Element | None = None) -> str:
         try:
-            element = xml.parse(octets)
+            element = xml.parse(octets, keep_comments=True)
         except InvalidXml as error:
             raise LocalProtocolError(f"{name} is no XML: {error.text}") from None
-        (self._flow if parent is None else parent).append(element)
-        return element
+        (self._flow if parent is None else parent).append(xml.placeholder(len(self._splices)))
+        self._splices.append(xml.serialize(element))
+        return str(element.tag)
 
 
 def format_instant(instant: datetime) -> str:

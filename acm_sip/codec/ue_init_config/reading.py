@@ -28,6 +28,7 @@ __all__ = [
     "UeInitialConfiguration",
     "VisitedNetwork",
     "blank_labels",
+    "document_digest",
     "is_equal",
     "read_ue_initial_configuration",
     "without_labels",
@@ -176,6 +177,14 @@ def read_ue_initial_configuration(octets: bytes) -> UeInitialConfiguration:
         off_network=() if off_network is None else _read_values(off_network, "Timers", "Counters"),
         labels=tuple("".join(label.itertext()) for label in root.iter(LABEL)),
     )
+
+
+def document_digest(octets: bytes) -> bytes:
+    """Return the SHA-256 of a document's exclusive canonical form.
+
+    :raises InvalidXml: the octets are not XML.
+    """
+    return hashlib.sha256(xml.canonicalize(xml.parse(octets))).digest()
 
 
 def without_labels(octets: bytes) -> bytes:
