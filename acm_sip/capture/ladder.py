@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from acm_sip.capture.entities import PROCESS_INDICATION, Casting, Entity, Role, format_endpoint
@@ -28,7 +28,7 @@ from acm_sip.capture.summary import Summary, summarize
 if TYPE_CHECKING:
     from acm_sip.capture.reading import CapturedMessage
 
-__all__ = ["Answer", "Arrow", "Folded", "Ladder", "build_ladder"]
+__all__ = ["Answer", "Arrow", "Folded", "Ladder", "LadderBuilder", "build_ladder"]
 
 FOLDED_METHODS: Final = frozenset(("REGISTER", "OPTIONS"))
 MAX_ARROWS: Final = 10_000  # nobody reads more; memory stays bounded on a capture under load
@@ -130,34 +130,81 @@ class _Exchange:
     answer_times: int = 0
 
 
-@dataclass(slots=True)
-class _Builder:
-    casting: Casting
-    fold: frozenset[str]
-    exchanges: list[_Exchange] = field(default_factory=list)
-    by_transaction: dict[tuple[str, str], list[_Exchange]] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-    answers: dict[str, Counter[int]] = field(default_factory=dict)
-    undrawn: int = 0
+class LadderBuilder:
+    """Takes messages one by one, so that a picture can be made of what stands before a fault.
+
+    :param names: ``{"host:port": name}`` for entities that the caller knows.
+    :param fold: methods that are counted and not drawn.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, str] | None = None,
+        *,
+        fold: Iterable[str] = FOLDED_METHODS,
+    ) -> None:
+        self._casting = Casting(names)
+        self._fold = frozenset(fold)
+        self._exchanges: list[_Exchange] = []
+        self._by_transaction: dict[tuple[str, str], list[_Exchange]] = {}
+        self._counts: Counter[str] = Counter()
+        self._answers: dict[str, Counter[int]] = {}
+        self._undrawn = 0
 
     def add(self, message: CapturedMessage) -> None:
+        """Take the next message."""
         summary = summarize(message.octets, is_cut=message.is_cut)
-        self.casting.learn(message.source, message.destination, summary)
+        self._casting.learn(message.source, message.destination, summary)
         if summary.status_code is not None:
             self._add_answer(message, summary)
-        elif summary.method in self.fold:
-            self.counts[summary.method or ""] += 1
+        elif summary.method in self._fold:
+            self._counts[summary.method or ""] += 1
         elif not self._is_retransmission(message, summary):
             self._draw(message, summary)
 
+    def finish(self) -> Ladder:
+        """Return the picture of what was added."""
+        casting, exchanges = self._casting, self._exchanges
+        ends = [
+            (casting.key(exchange.message.source), casting.key(exchange.message.destination))
+            for exchange in exchanges
+        ]
+        roles = _roles(casting, exchanges, ends)
+        steps = [
+            _STEPS.get((exchange.summary.flow.name, roles[source], roles[destination]), "")
+            if exchange.summary.flow
+            else ""
+            for exchange, (source, destination) in zip(exchanges, ends, strict=True)
+        ]
+        systems = _systems(ends, steps)
+        order = _column_order(ends, roles)
+        columns = {key: index for index, key in enumerate(order)}
+        started_at = min((exchange.message.at for exchange in exchanges), default=0.0)
+        arrows = tuple(
+            _arrow(exchange, (columns[end[0]], columns[end[1]]), step, started_at)
+            for exchange, end, step in zip(exchanges, ends, steps, strict=True)
+        )
+        entities = tuple(casting.entity(key, roles[key], systems.get(key, "")) for key in order)
+        return Ladder(started_at, entities, arrows, self._folded(), self._undrawn)
+
+    def _folded(self) -> tuple[Folded, ...]:
+        return tuple(
+            Folded(
+                method,
+                self._counts[method],
+                tuple(sorted(self._answers.get(method, Counter()).items())),
+            )
+            for method in sorted({*self._counts, *self._answers})
+        )
+
     def _draw(self, message: CapturedMessage, summary: Summary) -> None:
-        if len(self.exchanges) >= MAX_ARROWS:
-            self.undrawn += 1
+        if len(self._exchanges) >= MAX_ARROWS:
+            self._undrawn += 1
             return
         exchange = _Exchange(message, summary)
-        self.exchanges.append(exchange)
+        self._exchanges.append(exchange)
         if summary.transaction is not None:
-            self.by_transaction.setdefault(summary.transaction, []).append(exchange)
+            self._by_transaction.setdefault(summary.transaction, []).append(exchange)
 
     def _is_retransmission(self, message: CapturedMessage, summary: Summary) -> bool:
         for exchange in self._same_transaction(summary):
@@ -168,9 +215,9 @@ class _Builder:
         return False
 
     def _add_answer(self, message: CapturedMessage, summary: Summary) -> None:
-        if summary.cseq_method in self.fold:
+        if summary.cseq_method in self._fold:
             if summary.status_code is not None and summary.status_code >= 200:
-                counts = self.answers.setdefault(summary.cseq_method, Counter())
+                counts = self._answers.setdefault(summary.cseq_method, Counter())
                 counts[summary.status_code] += 1
             return
         exchange = self._request_of(message, summary)
@@ -197,7 +244,7 @@ class _Builder:
         return None
 
     def _same_transaction(self, summary: Summary) -> list[_Exchange]:
-        return self.by_transaction.get(summary.transaction, []) if summary.transaction else []
+        return self._by_transaction.get(summary.transaction, []) if summary.transaction else []
 
 
 def build_ladder(
@@ -210,45 +257,21 @@ def build_ladder(
 
     :param names: ``{"host:port": name}`` for entities that the caller knows.
     :param fold: methods that are counted and not drawn.
-    :raises CaptureError: when *messages* does; use the list read so far to draw what there is.
+    :raises CaptureError: when *messages* does; a :class:`LadderBuilder` keeps what came before.
     """
-    builder = _Builder(Casting(names), frozenset(fold))
+    builder = LadderBuilder(names, fold=fold)
     for message in messages:
         builder.add(message)
-    return _finish(builder)
+    return builder.finish()
 
 
-def _finish(builder: _Builder) -> Ladder:
-    casting = builder.casting
-    ends = [
-        (casting.key(exchange.message.source), casting.key(exchange.message.destination))
-        for exchange in builder.exchanges
-    ]
-    roles = _roles(builder, ends)
-    steps = [
-        _STEPS.get((exchange.summary.flow.name, roles[source], roles[destination]), "")
-        if exchange.summary.flow
-        else ""
-        for exchange, (source, destination) in zip(builder.exchanges, ends, strict=True)
-    ]
-    systems = _systems(ends, steps)
-    order = _column_order(ends, roles)
-    columns = {key: index for index, key in enumerate(order)}
-    started_at = min((exchange.message.at for exchange in builder.exchanges), default=0.0)
-    arrows = tuple(
-        _arrow(exchange, (columns[end[0]], columns[end[1]]), step, started_at)
-        for exchange, end, step in zip(builder.exchanges, ends, steps, strict=True)
-    )
-    entities = tuple(casting.entity(key, roles[key], systems.get(key, "")) for key in order)
-    return Ladder(started_at, entities, arrows, _folded(builder), builder.undrawn)
-
-
-def _roles(builder: _Builder, ends: list[tuple[Hashable, Hashable]]) -> dict[Hashable, Role | None]:
+def _roles(
+    casting: Casting, exchanges: list[_Exchange], ends: list[tuple[Hashable, Hashable]]
+) -> dict[Hashable, Role | None]:
     """Return what each entity is; the receiver of a server is told by what is left."""
-    casting = builder.casting
     roles = {key: casting.role(key) for key in dict.fromkeys(key for end in ends for key in end)}
     heard_from: dict[tuple[Hashable, str, str], set[Role | None]] = {}
-    for exchange, (source, destination) in zip(builder.exchanges, ends, strict=True):
+    for exchange, (source, destination) in zip(exchanges, ends, strict=True):
         summary = exchange.summary
         if summary.flow is None:
             continue
@@ -330,15 +353,3 @@ def _label(summary: Summary) -> str:
     if summary.method is None:
         return "?"
     return f"{summary.method} {summary.content_type}".rstrip()
-
-
-def _folded(builder: _Builder) -> tuple[Folded, ...]:
-    methods = sorted({*builder.counts, *builder.answers})
-    return tuple(
-        Folded(
-            method,
-            builder.counts[method],
-            tuple(sorted(builder.answers.get(method, Counter()).items())),
-        )
-        for method in methods
-    )

@@ -50,6 +50,7 @@ _INTERFACE_DESCRIPTION: Final = 1
 _ENHANCED_PACKET: Final = 6
 _BLOCK: Final = struct.Struct("<IIIIIII")
 _TRAILER: Final = struct.Struct("<I")
+_PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")  # to 4 octets, by the length modulo 4
 _IPV4: Final = struct.Struct("!BBHHHBBH8s")
 _IPV6: Final = struct.Struct("!IHBB32s")
 _UDP: Final = struct.Struct("!HHHH")
@@ -106,10 +107,10 @@ def _word_sum(octets: bytes) -> int:
     One division of a long integer, which costs less than a loop over the words.
     """
     total = int.from_bytes(octets, "big") % 0xFFFF
-    return total if len(octets) % 2 == 0 else total << 8
+    return total << 8 if len(octets) & 1 else total
 
 
-def _ip_packet(path: _Path, protocol: int, segment_octets: int) -> bytes:
+def _ip_header(path: _Path, protocol: int, segment_octets: int) -> bytes:
     """Return the IP header in front of a segment of *segment_octets*."""
     if path.is_ipv6:
         return _IPV6.pack(0x6000_0000, segment_octets, protocol, _HOP_LIMIT, path.addresses)
@@ -153,8 +154,7 @@ def packet_block(
 ) -> bytes:
     """Return an enhanced packet block; *units* is the time in the interface's resolution."""
     length = len(packet)
-    padding = -length % 4
-    total = 32 + length + padding
+    total = 32 + (length + 3 & ~3)
     head = _BLOCK.pack(
         _ENHANCED_PACKET,
         total,
@@ -164,7 +164,7 @@ def packet_block(
         length,
         length if original_octets is None else original_octets,
     )
-    return b"".join((head, packet, b"\0" * padding, _TRAILER.pack(total)))
+    return b"".join((head, packet, _PADDING[length & 3], _TRAILER.pack(total)))
 
 
 def _option(code: int, value: bytes) -> bytes:
@@ -219,7 +219,7 @@ class PcapngWriter:
         )
         # RFC 768: a computed zero is sent as all ones, which is what the modulus gives.
         header = _UDP.pack(source[1], destination[1], length, 0xFFFF - words % 0xFFFF)
-        self._packet(at, _ip_packet(path, _PROTOCOL_UDP, length) + header + payload)
+        self._packet(at, _ip_header(path, _PROTOCOL_UDP, length) + header, payload)
 
     def write_tcp_open(
         self, at: float, source: Endpoint, destination: Endpoint, sequence_number: int = 0
@@ -311,8 +311,30 @@ class PcapngWriter:
             (0xFFFF - words % 0xFFFF) % 0xFFFF,
             0,
         )
-        packet = _ip_packet(path, _PROTOCOL_TCP, length) + header + options + payload
-        self._packet(at, packet)
+        head = _ip_header(path, _PROTOCOL_TCP, length) + header + options
+        self._packet(at, head, payload)
 
-    def _packet(self, at: float, packet: bytes) -> None:
-        self._write(packet_block(round(at * 1_000_000), packet))
+    def _packet(self, at: float, head: bytes, payload: bytes) -> None:
+        # packet_block() in one step: this is the path of every recorded message.
+        units = round(at * 1_000_000)
+        length = len(head) + len(payload)
+        total = 32 + (length + 3 & ~3)
+        self._write(
+            b"".join(
+                (
+                    _BLOCK.pack(
+                        _ENHANCED_PACKET,
+                        total,
+                        0,
+                        units >> 32,
+                        units & 0xFFFF_FFFF,
+                        length,
+                        length,
+                    ),
+                    head,
+                    payload,
+                    _PADDING[length & 3],
+                    _TRAILER.pack(total),
+                )
+            )
+        )

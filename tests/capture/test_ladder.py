@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acm_sip.capture import ladder as ladder_module
-from acm_sip.capture.ladder import Arrow, Ladder, build_ladder
+from acm_sip.capture.ladder import Arrow, Ladder, LadderBuilder, build_ladder
 from acm_sip.capture.ladder_text import draw, draw_ladder
 from acm_sip.capture.reading import CapturedMessage
 
@@ -303,6 +303,13 @@ def test_a_message_to_oneself_is_drawn():
     talk = Conversation()
     talk.exchange(P, P, request(P, P, b"x", "1", content_type="text/plain"), "482 Loop Detected")
     assert "482 Loop Detected" in draw(talk.messages)
+
+
+def test_what_stands_before_a_fault_is_drawn():
+    builder = LadderBuilder()
+    for message in accepted_by_a_user()[:6]:
+        builder.add(message)
+    assert steps(builder.finish()) == ["1"]
 
 
 def test_nothing_to_draw():
