@@ -45,8 +45,11 @@ __all__ = ["Head", "KeepAlive", "Limits", "MalformedMessage", "read_head"]
 
 _MAX_REASON_CHARACTERS: Final = 120  # ours: one line of a log
 _CONTROLS: Final = bytes(octet for octet in (*range(32), 127) if octet != ord("\t"))
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_QUOTED_STRING: Final = re.compile(QUOTED_STRING)
+# 25.1: only a quoted pair in a quoted string may hold a control character. What follows a quote
+# that is never closed may hold none.
+_LEGAL_LINE: Final = re.compile(
+    rf'(?:[^"\x00-\x08\x0a-\x1f\x7f]|{QUOTED_STRING})*+(?:"[^\x00-\x08\x0a-\x1f\x7f]*+)?'
+)
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]++) [Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
 _STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9]{2}) ([^\r\n]*+)")
 _ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:[!#-;=?-Z\[\]_a-z~]++")
@@ -154,11 +157,10 @@ def read_head(section: bytes, limits: Limits, *, is_stream: bool) -> Head:
     they decide where the message ends.
     """
     head = Head()
-    text = section.decode("utf-8", "surrogateescape")
-    lines = text.split("\r\n")
+    lines = section.decode("utf-8", "surrogateescape").split("\r\n")
     pairs = _read_plain_lines(section, lines, limits)
     if pairs is None:
-        _find_line_faults(section, text, head, limits)
+        _find_line_faults(section, lines, head, limits)
         lines = _unfold(lines, head)
         _read_field_lines(lines, head, limits)
     else:
@@ -196,12 +198,11 @@ def _read_plain_lines(
         return None
 
 
-def _find_line_faults(section: bytes, text: str, head: Head, limits: Limits) -> None:
+def _find_line_faults(section: bytes, lines: list[str], head: Head, limits: Limits) -> None:
     line_ends = section.count(b"\r\n")
     if section.count(b"\n") != line_ends or section.count(b"\r") != line_ends:
         head.break_rule(RemoteProtocolError("Bare CR or LF in header section"), is_fatal=True)
-    # 25.1: only a quoted pair in a quoted string may hold a control character.
-    if _CONTROL.search(_QUOTED_STRING.sub("", text)) is not None:
+    elif any(_LEGAL_LINE.fullmatch(line) is None for line in lines):
         head.break_rule(RemoteProtocolError("Control character in header section"), is_fatal=True)
     if line_ends > limits.header_fields:
         head.break_rule(RemoteProtocolError("Too many header fields", 513), is_fatal=True)
