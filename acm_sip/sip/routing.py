@@ -10,6 +10,7 @@ routing (12.2.1.1 needs dialogs; a next hop without ``lr`` is refused), and prox
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Literal, TypeVar
 
@@ -115,10 +116,10 @@ def response_target(message: Request | Response, flow: Flow) -> ResponseTarget:
     # Deviates from RFC 3261 18.2.2: maddr is ignored and section 5 of RFC 3263 is not used on
     # UDP: nobody gets an answer but the source of the request.
     if via.has_rport:
-        return ResponseTarget(flow.remote)  # RFC 3581 4
+        return _datagram_target(flow.remote)  # RFC 3581 4
     if port is None:
         port = _DEFAULT_PORT
-    return ResponseTarget(flow.remote if port == source_port else (source, port))
+    return _datagram_target(flow.remote if port == source_port else (source, port))
 
 
 def requires_reliable_transport(size_octets: int, path_mtu_octets: int | None = None) -> bool:
@@ -176,6 +177,11 @@ def next_hop(request: Request) -> SipUri:
     if uri.parameter("lr") is None:
         raise LocalProtocolError("The topmost Route has no lr parameter")
     return uri
+
+
+@lru_cache(maxsize=4096)  # ours: finished transactions of one peer share its target
+def _datagram_target(address: tuple[str, int]) -> ResponseTarget:
+    return ResponseTarget(address)
 
 
 def _is_host(sent_by_host: str, address: str) -> bool:
