@@ -91,12 +91,7 @@ def _first_fault(element: etree._Element, name: SchemaName) -> Fault | None:
 
 
 def _read_entry(entry: etree._LogEntry, element: etree._Element) -> Fault:
-    place = element
-    if entry.path:
-        # libxml2 counts every element from the root of what was validated.
-        found = element.xpath(entry.path) if element.getparent() is None else _find(element, entry)
-        if isinstance(found, list) and found and isinstance(found[0], etree._Element):
-            place = found[0]
+    place = _follow(entry.path or "", element)
     message = _NAMESPACE_IN_MESSAGE.sub("", entry.message)
     rule = entry.type_name.removeprefix("SCHEMAV_").lower().replace("_", "-")
     if not rule.startswith("cvc-"):
@@ -104,10 +99,24 @@ def _read_entry(entry: etree._LogEntry, element: etree._Element) -> Fault:
     return Fault(entry.line or None, xml.path_of(place), rule, bounded(message))
 
 
-def _find(element: etree._Element, entry: etree._LogEntry) -> object:
-    """Follow a path that starts at an embedded element, as libxml2 saw a document of its own."""
-    steps = str(entry.path).split("/")[2:]
-    return element.xpath("/".join(steps)) if steps else [element]
+def _follow(path: str, element: etree._Element) -> etree._Element:
+    """Follow a path of libxml2, ``/*/*[4]/p:name[2]``, which starts at what was validated.
+
+    It is no XPath that could be evaluated: its prefixes are those of the places it passes.
+    """
+    for step in path.split("/")[2:]:
+        name, _, position = step.partition("[")
+        children = [child for child in element if name in ("*", _prefixed_name(child))]
+        index = int(position.removesuffix("]")) - 1 if position else 0
+        if index >= len(children):
+            break
+        element = children[index]
+    return element
+
+
+def _prefixed_name(element: etree._Element) -> str:
+    name = xml.local_name(element)
+    return f"{element.prefix}:{name}" if element.prefix else name
 
 
 def _parse_while_validating(octets: bytes, name: SchemaName) -> etree._Element:
@@ -118,11 +127,13 @@ def _parse_while_validating(octets: bytes, name: SchemaName) -> etree._Element:
             parser.feed(octets[start : start + _CHUNK_OCTETS])
             if len(parser.feed_error_log):
                 raise InvalidXml(_locate(parser, octets[: start + _CHUNK_OCTETS], name))
-        root: etree._Element = parser.close()
+        root: etree._Element | None = parser.close()
     except etree.XMLSyntaxError as error:
         if len(parser.feed_error_log) == 0:
             raise InvalidXml(xml.fault_of(error)) from None
         raise InvalidXml(_locate(parser, octets, name)) from None
+    if root is None:  # the parser gave up without a word
+        raise InvalidXml(Fault(None, "/", "well-formed", "this is not an XML document"))
     xml.check_declaration(root)
     return root
 

@@ -1,9 +1,9 @@
 """What the information flows of TS 23.280 10.17.2 have in common.
 
 One information flow is one frozen dataclass whose fields are named after the elements. A flow
-keeps the extensions of its own level, so that XML -> object -> XML is equal under exclusive
-C14N; an extension that sits deeper lives in the octets only, which is what servers store and
-forward.
+keeps the extensions of its own level, so that XML -> object -> XML says the same (prefixes
+become our own); an extension that sits deeper lives in the octets only, which is what servers
+store and forward.
 """
 
 from __future__ import annotations
