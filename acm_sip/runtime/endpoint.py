@@ -352,6 +352,7 @@ class SipEndpoint:
         if isinstance(outcome, TcpConnection):
             # Also under the name it was asked for, where that was not the address itself.
             self._by_remote[address] = outcome.number
+            outcome.names.add(address)
         for then in self._connecting.pop(address, ()):
             then(outcome)
 
@@ -359,6 +360,7 @@ class SipEndpoint:
         """Take a new connection."""
         self._connections[connection.number] = connection
         self._by_remote[connection.flow.remote] = connection.number
+        connection.names.add(connection.flow.remote)
         return True
 
     def octets_received(self, connection: TcpConnection, octets: bytes) -> None:
@@ -383,8 +385,9 @@ class SipEndpoint:
     def connection_closed(self, connection: TcpConnection, reason: str) -> None:
         """Fail what waits on a connection, and tell the user."""
         self._connections.pop(connection.number, None)
-        for address in [a for a, n in self._by_remote.items() if n == connection.number]:
-            del self._by_remote[address]
+        for address in connection.names:
+            if self._by_remote.get(address) == connection.number:
+                del self._by_remote[address]
         if self._recorder is not None:
             self._recorder.record_close(
                 self._clock.now(),

@@ -2,10 +2,11 @@
 
     disconnected  -> connect (TCP), REGISTER
     registered    -> REGISTER again at half the granted time; CRLFCRLF between
-    refused, connection lost, no pong -> disconnected, after a pause of RFC 5626 4.5
+    refused, connection lost -> disconnected, after a pause of RFC 5626 4.5
 
-The first attempt after a loss comes at once; each failure after that doubles the longest pause,
-half of which is random, so that the clients of a server that restarts do not come as one.
+The first attempt after the loss of a registration that had lasted comes at once; each failure
+doubles the longest pause, half of which is random, so that the clients of a server that restarts
+do not come as one.
 """
 
 from __future__ import annotations
@@ -98,11 +99,17 @@ class RegistrationKeeper:
             )
             self._lost.clear()
             refusal = await self._register_once()
+            is_failure = True
             if refusal is None:
-                failures = 0
+                self.last_refusal = None
+                since = asyncio.get_running_loop().time()
                 await self._stay()
+                # One that did not last is a failure too, else a server that hangs up would be
+                # called without a pause.
+                lasted_s = asyncio.get_running_loop().time() - since
+                is_failure = lasted_s < self._section.recovery_base_s
                 refusal = "the registration was lost"
-            failures += 1 if self._flow is None else 0
+            failures = failures + 1 if is_failure else 0
             self._set(None)
             self.last_refusal = refusal
             log.warning("not registered", reason=refusal, server=str(self._section.server))

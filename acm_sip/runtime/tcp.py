@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from acm_sip.sip.framing import KeepAlive, Limits, MalformedMessage
 from acm_sip.sip.message import Message
@@ -11,6 +11,8 @@ from acm_sip.sip.routing import Flow
 from acm_sip.sip.stream import StreamParser
 
 __all__ = ["ConnectionUser", "TcpConnection"]
+
+_MAX_UNREAD_OCTETS: Final = 8 * 1024 * 1024  # ours: a few of the largest messages
 
 
 class ConnectionUser(Protocol):
@@ -40,6 +42,7 @@ class TcpConnection(asyncio.Protocol):
 
     :param number: names the connection in this process.
     :param is_outgoing: we opened it.
+    :ivar names: the addresses under which it is found; written by its owner.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class TcpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_known = False
         self.flow: Flow
+        self.names: set[tuple[str, int]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn both addresses."""
@@ -83,10 +87,17 @@ class TcpConnection(asyncio.Protocol):
             self._user.connection_closed(self, str(exc) if exc else "closed by the peer")
 
     def write(self, octets: bytes) -> bool:
-        """Send octets; False when the connection is closing."""
-        if self._transport is None or self._transport.is_closing():
+        """Send octets; False when the connection is closing.
+
+        A peer that does not read costs its own connection and nothing else.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return False
-        self._transport.write(octets)
+        if transport.get_write_buffer_size() > _MAX_UNREAD_OCTETS:
+            transport.abort()
+            return False
+        transport.write(octets)
         return True
 
     def close(self) -> None:
