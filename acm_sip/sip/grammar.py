@@ -90,12 +90,17 @@ def split_list(text: str, field: str) -> list[str]:
 
 def read_parameters(text: str, field: str) -> Parameters:
     """Read ``*(SEMI name [EQUAL value])`` that a pattern has already found well formed."""
+    if not text:
+        return ()
     parameters: Parameters
     if '"' in text or " " in text or "\t" in text:
         parameters = tuple([(match[1], match[2]) for match in _PARAMETER.finditer(text)])
     else:
-        items = [item.partition("=") for item in text.split(";")[1:]]
-        parameters = tuple([(name, value if equals else None) for name, equals, value in items])
+        found: list[tuple[str, str | None]] = []
+        for item in text[1:].split(";"):
+            name, equals, value = item.partition("=")
+            found.append((name, value if equals else None))
+        parameters = tuple(found)
     if len(parameters) > 1 and len({name.lower() for name, _ in parameters}) < len(parameters):
         raise malformed(field, "repeated parameter")  # RFC 3261 7.3.1
     return parameters

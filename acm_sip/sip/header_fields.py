@@ -42,8 +42,10 @@ _COMPACT: Final = {
 _LONG: Final = (
     "Accept", "Accept-Contact", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow",
     "Allow-Events", "Authentication-Info", "Authorization", "CSeq", "Call-ID", "Call-Info",
-    "Contact", "Content-Disposition", "Content-Encoding", "Content-ID", "Content-Language", "Content-Length",
-    "Content-Transfer-Encoding", "Content-Type", "Date", "Error-Info", "Event", "Expires", "From", "In-Reply-To",
+    "Contact", "Content-Disposition", "Content-Encoding", "Content-ID",
+    "Content-Language", "Content-Length",
+    "Content-Transfer-Encoding", "Content-Type", "Date", "Error-Info", "Event", "Expires", "From",
+    "In-Reply-To",
     "MIME-Version", "Max-Forwards", "Min-Expires", "Organization", "P-Access-Network-Info",
     "P-Asserted-Identity", "P-Asserted-Service", "P-Associated-URI", "P-Charging-Vector",
     "P-Preferred-Identity", "P-Preferred-Service", "Path", "Priority", "Privacy",
@@ -193,19 +195,21 @@ class HeaderFields:
         self._readings = {}
 
     def _values(self, name: str) -> list[str]:
+        key = canonical_name(name)
+        if key not in KNOWN_NAMES:  # names of no standard keep their case, so they are not keys
+            return [self._pairs[place][1] for place in self._places(name)]
         index = self._index
         if index is None:
             index = self._make_index()
-        return index.get(_key(name)) or []
+        return index.get(key) or []
 
     def _make_index(self) -> dict[str, list[str]]:
         index: dict[str, list[str]] = {}
         for name, value in self._pairs:
-            key = name if name in KNOWN_NAMES else name.lower()
-            if key in index:
-                index[key].append(value)
+            if name in index:
+                index[name].append(value)
             else:
-                index[key] = [value]
+                index[name] = [value]
         self._index = index
         return index
 

@@ -256,3 +256,7 @@ class TestMediaType:
     def test_malformed(self, text: str) -> None:
         with pytest.raises(RemoteProtocolError, match="Content-Type"):
             _ = message(("Content-Type", text)).content_type
+
+
+def test_via_without_parameters() -> None:
+    assert message(("Via", "SIP/2.0/UDP h")).via.parameters == ()
