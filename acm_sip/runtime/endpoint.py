@@ -4,8 +4,7 @@ Everything here runs on the event loop. Received messages go into the layer, wha
 is done at once, and requests and results go to one transaction user each. Nothing here knows
 XML, a store or a procedure.
 
-A request that is larger than a datagram may be leaves over TCP (RFC 3261 18.1.1). A connection
-is reused while it lives, whoever opened it.
+A request that is larger than a datagram may be leaves over TCP (RFC 3261 18.1.1).
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from acm_sip.capture.recorder import Recorder
 from acm_sip.errors import AcmSipError, ConfigurationError, RemoteProtocolError
 from acm_sip.runtime.clock import Clock
+from acm_sip.runtime.connections import Connections
 from acm_sip.runtime.flow_names import format_hostport
 from acm_sip.runtime.tcp import TcpConnection
 from acm_sip.runtime.udp import UdpSocket
@@ -45,7 +45,6 @@ from acm_sip.sip.transaction.outputs import (
 
 __all__ = ["ListenAddress", "Peer", "SendResult", "SipEndpoint", "TransactionUser"]
 
-_CONNECT_WITHIN_S: Final = 5.0  # ours: far below Timer F, so that the next attempt comes in time
 _MAGIC_COOKIE: Final = "z9hG4bK"  # RFC 3261 8.1.1.7
 
 log = structlog.get_logger("acm_sip.sip")
@@ -132,12 +131,7 @@ class SipEndpoint:
         self._loop: asyncio.AbstractEventLoop
         self._user: TransactionUser
         self._udp: list[UdpSocket] = []
-        self._servers: list[asyncio.Server] = []
-        self._connections: dict[int, TcpConnection] = {}
-        self._by_remote: dict[tuple[str, int], int] = {}
-        self._connecting: dict[tuple[str, int], list[Callable[[TcpConnection | str], None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._next_connection = 1
+        self._connections: Connections
         self._results: dict[ClientTransactionKey, Callable[[SendResult], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -150,6 +144,7 @@ class SipEndpoint:
         """
         self._loop = asyncio.get_running_loop()
         self._user = user
+        self._connections = Connections(self._loop, self, self._limits)
         bound = []
         for address in self._listen:
             try:
@@ -166,12 +161,7 @@ class SipEndpoint:
             udp = await UdpSocket.bind(self._loop, address.host, address.port, self._datagram)
             self._udp.append(udp)
             return ListenAddress("UDP", *udp.local)
-        server = await self._loop.create_server(
-            self._accept, address.host, address.port, reuse_address=True
-        )
-        self._servers.append(server)
-        name: Any = server.sockets[0].getsockname()
-        return ListenAddress("TCP", name[0], name[1])
+        return ListenAddress("TCP", *await self._connections.listen(address.host, address.port))
 
     async def stop(self, drain_s: float) -> None:
         """Refuse new requests, let what is under way end, close everything.
@@ -183,14 +173,9 @@ class SipEndpoint:
         # The layer is pure: it has no event to wait for.
         while self._layer.active and self._loop.time() < end_at:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        for server in self._servers:
-            server.close()
-        for connection in tuple(self._connections.values()):
-            connection.close()
+        self._connections.close()
         for udp in self._udp:
             udp.close()
-        for task in tuple(self._tasks):
-            task.cancel()
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.sleep(0)
@@ -240,18 +225,23 @@ class SipEndpoint:
         if to.transport == "UDP" and not self._is_too_large(request, to):
             self._send_datagram(request, to, on_result)
             return
-        self._with_connection(
+        self._connections.find_or_open(
             (to.host, to.port), partial(self._start_on_connection, request, on_result)
         )
 
     def ping(self, flow: Flow) -> bool:
         """Send the keep-alive of RFC 5626 4.4.1; False when the connection is gone."""
-        connection = self._connections.get(flow.connection or 0)
+        connection = self._connections.get(flow.connection)
         return connection is not None and connection.write(b"\r\n\r\n")
+
+    def pongs(self, flow: Flow) -> int:
+        """Return how many keep-alives were answered on a connection."""
+        connection = self._connections.get(flow.connection)
+        return 0 if connection is None else connection.pongs
 
     def close_flow(self, flow: Flow) -> None:
         """Close a connection that does not answer any more."""
-        connection = self._connections.get(flow.connection or 0)
+        connection = self._connections.get(flow.connection)
         if connection is not None:
             connection.close()
 
@@ -261,7 +251,7 @@ class SipEndpoint:
         def done(connection: TcpConnection | str) -> None:
             on_done(connection if isinstance(connection, str) else connection.flow)
 
-        self._with_connection((host, port), done)
+        self._connections.find_or_open((host, port), done)
 
     def _is_too_large(self, request: Request, peer: Peer) -> bool:
         if peer.accepts_large_datagrams:
@@ -310,93 +300,26 @@ class SipEndpoint:
             port = next(listening, port)
         return format_hostport(flow.local[0], port)
 
-    # Connections
+    # From the connections
 
-    def _accept(self) -> TcpConnection:
-        return self._new_connection(is_outgoing=False)
-
-    def _new_connection(self, *, is_outgoing: bool) -> TcpConnection:
-        number = self._next_connection
-        self._next_connection += 1
-        return TcpConnection(self, number, self._limits, is_outgoing=is_outgoing)
-
-    def _with_connection(
-        self, address: tuple[str, int], then: Callable[[TcpConnection | str], None]
-    ) -> None:
-        number = self._by_remote.get(address)
-        connection = None if number is None else self._connections.get(number)
-        if connection is not None:
-            then(connection)
-            return
-        waiting = self._connecting.get(address)
-        if waiting is not None:
-            waiting.append(then)
-            return
-        self._connecting[address] = [then]
-        task = self._loop.create_task(self._connect(address))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _connect(self, address: tuple[str, int]) -> None:
-        outcome: TcpConnection | str
-        try:
-            async with asyncio.timeout(_CONNECT_WITHIN_S):
-                _, protocol = await self._loop.create_connection(
-                    lambda: self._new_connection(is_outgoing=True), *address
-                )
-            outcome = protocol if protocol.number in self._connections else "connection refused"
-        except TimeoutError:
-            outcome = f"no connection to {format_hostport(*address)} in {_CONNECT_WITHIN_S:.0f} s"
-        except OSError as error:
-            outcome = f"no connection to {format_hostport(*address)}: {error.strerror or error}"
-        if isinstance(outcome, TcpConnection):
-            # Also under the name it was asked for, where that was not the address itself.
-            self._by_remote[address] = outcome.number
-            outcome.names.add(address)
-        for then in self._connecting.pop(address, ()):
-            then(outcome)
-
-    def connection_opened(self, connection: TcpConnection) -> bool:
-        """Take a new connection."""
-        self._connections[connection.number] = connection
-        self._by_remote[connection.flow.remote] = connection.number
-        connection.names.add(connection.flow.remote)
-        return True
-
-    def octets_received(self, connection: TcpConnection, octets: bytes) -> None:
+    def octets_received(self, flow: Flow, octets: bytes) -> None:
         """Record octets as they arrived."""
         if self._recorder is not None:
-            self._record(connection.flow, octets, sent=False)
+            self._record(flow, octets, sent=False)
 
-    def stream_event(
-        self, connection: TcpConnection, event: Message | KeepAlive | MalformedMessage
-    ) -> None:
-        """Handle a message, a keep-alive or a fault of a stream."""
-        if isinstance(event, KeepAlive):
-            if event.is_ping:
-                connection.write(b"\r\n")  # RFC 5626 4.4.1
-        elif isinstance(event, MalformedMessage):
-            self._malformed(event, connection.flow)
-            if event.is_fatal:
-                connection.close()
+    def stream_message(self, message: Message | MalformedMessage, flow: Flow) -> None:
+        """Handle a message of a stream, or a fault in it."""
+        if isinstance(message, MalformedMessage):
+            self._malformed(message, flow)
         else:
-            self._message(event, connection.flow)
+            self._message(message, flow)
 
-    def connection_closed(self, connection: TcpConnection, reason: str) -> None:
+    def connection_closed(self, flow: Flow, reason: str) -> None:
         """Fail what waits on a connection, and tell the user."""
-        self._connections.pop(connection.number, None)
-        for address in connection.names:
-            if self._by_remote.get(address) == connection.number:
-                del self._by_remote[address]
         if self._recorder is not None:
-            self._recorder.record_close(
-                self._clock.now(),
-                connection.flow.local,
-                connection.flow.remote,
-                connection.number,
-            )
-        self._perform(self._layer.transport_failed(connection.flow, reason, self._loop.time()))
-        self._user.flow_closed(connection.flow)
+            self._recorder.record_close(self._clock.now(), flow.local, flow.remote, flow.connection)
+        self._perform(self._layer.transport_failed(flow, reason, self._loop.time()))
+        self._user.flow_closed(flow)
 
     # Receiving
 
@@ -477,7 +400,7 @@ class SipEndpoint:
 
     def _write(self, flow: Flow, octets: bytes) -> bool:
         if flow.connection is None:
-            udp = next((udp for udp in self._udp if udp.local[1] == flow.local[1]), None)
+            udp = next((udp for udp in self._udp if udp.carries(flow)), None)
             is_written = udp is not None and udp.send(octets, flow.remote)
         else:
             connection = self._connections.get(flow.connection)
@@ -496,7 +419,7 @@ class SipEndpoint:
         if self._write(flow, output.octets):
             return
         # RFC 3261 18.2.2: the connection is gone, so a new one to the source and sent-by port.
-        self._with_connection(target.address, partial(self._send_response_again, output))
+        self._connections.find_or_open(target.address, partial(self._send_response_again, output))
 
     def _send_response_again(self, output: SendResponse, connection: TcpConnection | str) -> None:
         reason = connection if isinstance(connection, str) else "connection is gone"

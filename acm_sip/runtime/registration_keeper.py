@@ -2,7 +2,7 @@
 
     disconnected  -> connect (TCP), REGISTER
     registered    -> REGISTER again at half the granted time; CRLFCRLF between
-    refused, connection lost -> disconnected, after a pause of RFC 5626 4.5
+    refused, connection lost, no pong -> disconnected, after a pause of RFC 5626 4.5
 
 The first attempt after the loss of a registration that had lasted comes at once; each failure
 doubles the longest pause, half of which is random, so that the clients of a server that restarts
@@ -70,6 +70,8 @@ class RegistrationKeeper:
         self._cseq = 0
         self._lost = asyncio.Event()
         self._flow: Flow | Peer | None = None
+        self._granted_s = 0.0
+        self._has_outbound = False
         self._task: asyncio.Task[None] | None = None
         self.last_refusal: str | None = None
 
@@ -127,6 +129,8 @@ class RegistrationKeeper:
         if not 200 <= result.status_code < 300:
             return f"{result.status_code} {result.text}"
         self._granted_s = _granted_s(result, self._section.registration_s)
+        # RFC 5626 4.2.1: only a registrar that says so keeps flows, and answers pings.
+        self._has_outbound = result.response is not None and "outbound" in result.response.require
         self._set(to)
         log.info("registered", identity=str(self._section.public_identity))
         return None
@@ -147,7 +151,7 @@ class RegistrationKeeper:
             while (left_s := refresh_at - loop.time()) > 0 and not self._lost.is_set():
                 await self._wait_lost(min(left_s, self._keep_alive_s()))
                 if isinstance(self._flow, Flow) and not self._lost.is_set():
-                    self._endpoint.ping(self._flow)
+                    await self._ping(self._flow)
             if self._lost.is_set():
                 return
             result = await self._register(self._flow, self._section.registration_s)
@@ -156,6 +160,17 @@ class RegistrationKeeper:
                     self._endpoint.close_flow(self._flow)
                 return
             self._granted_s = _granted_s(result, self._section.registration_s)
+
+    async def _ping(self, flow: Flow) -> None:
+        """Send a keep-alive; give up a flow without a pong where the server promised one."""
+        before = self._endpoint.pongs(flow)
+        self._endpoint.ping(flow)
+        if not self._has_outbound:
+            return
+        await self._wait_lost(_PONG_WITHIN_S)
+        if not self._lost.is_set() and self._endpoint.pongs(flow) == before:
+            self._endpoint.close_flow(flow)  # RFC 5626 4.4.1: the flow has failed
+            await self._lost.wait()
 
     def _keep_alive_s(self) -> float:
         # RFC 5626 4.4.1: between 80 and 100 % of the time, so that clients do not beat together.

@@ -16,7 +16,7 @@ _MAX_UNREAD_OCTETS: Final = 8 * 1024 * 1024  # ours: a few of the largest messag
 
 
 class ConnectionUser(Protocol):
-    """Who owns the connections: the SIP endpoint."""
+    """Who owns the connections."""
 
     def connection_opened(self, connection: TcpConnection) -> bool:
         """Take a new connection; False refuses it."""
@@ -43,6 +43,7 @@ class TcpConnection(asyncio.Protocol):
     :param number: names the connection in this process.
     :param is_outgoing: we opened it.
     :ivar names: the addresses under which it is found; written by its owner.
+    :ivar pongs: answers to keep-alives so far; likewise.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TcpConnection(asyncio.Protocol):
         self._is_known = False
         self.flow: Flow
         self.names: set[tuple[str, int]] = set()
+        self.pongs = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn both addresses."""

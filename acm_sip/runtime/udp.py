@@ -15,6 +15,7 @@ __all__ = ["UdpSocket"]
 
 # Ours: a burst of a second at the rate one core can serve; the kernel may grant less.
 _RECEIVE_BUFFER_OCTETS: Final = 4 * 1024 * 1024
+_MAX_CACHED_FLOWS: Final = 4096  # ours: the peers of a busy server, about 1 MiB
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
@@ -28,6 +29,8 @@ class UdpSocket(asyncio.DatagramProtocol):
         self._on_datagram = on_datagram
         self._transport: asyncio.DatagramTransport
         self.local: tuple[str, int]
+        # One Flow per peer, shared by its transactions: it is kept as long as they are.
+        self.flow_to = lru_cache(maxsize=_MAX_CACHED_FLOWS)(self._flow_to)
 
     @classmethod
     async def bind(
@@ -64,7 +67,11 @@ class UdpSocket(asyncio.DatagramProtocol):
         """Return whether an address is of the family of this socket."""
         return (":" in host) == (":" in self.local[0])
 
-    def flow_to(self, remote: tuple[str, int]) -> Flow:
+    def carries(self, flow: Flow) -> bool:
+        """Return whether a flow is one of this socket."""
+        return flow.local[1] == self.local[1] and self.reaches(flow.remote[0])
+
+    def _flow_to(self, remote: tuple[str, int]) -> Flow:
         """Return the flow to a peer, with the address of ours that it sees."""
         host = self.local[0]
         if host in _WILDCARDS:
