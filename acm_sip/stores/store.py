@@ -16,7 +16,7 @@ from acm_sip.stores.batch import Positions, StoreBatch
 from acm_sip.stores.buffer import Numbers
 from acm_sip.stores.reading import StoreReader
 from acm_sip.stores.sqlite import connect, lock_store, store_error, store_path, unlock_store
-from acm_sip.stores.statements import Statements
+from acm_sip.stores.statements import statements_for
 
 __all__ = ["AcmStore"]
 
@@ -34,7 +34,7 @@ class AcmStore:
         self.path = path
         self._connection = connection
         self._lock = lock
-        self._statements = Statements(connection.dialect)
+        self._statements = statements_for(connection.dialect.name)
         self._numbers: dict[str, int] | None = None
         self._positions = Positions()
 
