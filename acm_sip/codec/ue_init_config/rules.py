@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Final, Literal
 
 from lxml import etree
@@ -130,7 +129,7 @@ def _check_document(root: etree._Element, findings: list[_Finding]) -> None:
                 _check_on_network(child, findings)
         elif tag == _OFF_NETWORK and count == 2:
             findings.append((child, "off-network-at-most-one", "a second off-network"))
-        elif tag == _UE_ID:
+        elif tag == _UE_ID and len(findings) < _MAX_FAULTS:
             _check_ue_id(child, findings)
     if _DEFAULT_USER_PROFILE not in seen:
         message = "there is no Default-user-profile"
@@ -216,13 +215,8 @@ def _check_ue_id(ue_id: etree._Element, findings: list[_Finding]) -> None:
 
 
 def _is_host(text: str) -> bool:
-    if len(text) <= 253 and _HOST_NAME.fullmatch(text):  # RFC 1035 2.3.4
-        return True
-    try:
-        ip_address(text.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True
+    # An IPv4 address has the form of a host name; an IPv6 address cannot be an xs:anyURI.
+    return len(text) <= 253 and _HOST_NAME.fullmatch(text) is not None  # RFC 1035 2.3.4
 
 
 _ON_NETWORK: Final = f"{_UE}on-network"
