@@ -40,6 +40,9 @@ def authorize_local_request(
             raise Refused(errors.FORBIDDEN, "the functional alias is not active for the requester")
     _refuse_both_targets(system, request)
     target, target_alias = request.target_mc_service_id, request.target_functional_alias
+    if target is None and not aliases.is_subscribed():
+        # 10.17.6.2, last pre-condition: an alias as target needs the subscription on both sides.
+        raise Refused(errors.UNAVAILABLE, "no subscription to the functional aliases")
     if system.is_own_target(target, target_alias):
         raise Refused(errors.FORBIDDEN, "the target is of the requesting MC system")
     if any(entry.domain not in system.domains for entry in request.users_of_requester):

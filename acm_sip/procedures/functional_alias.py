@@ -28,6 +28,10 @@ class AliasTable:
     def __init__(self, table: Mapping[FunctionalAlias, tuple[McServiceId, ...]]) -> None:
         self._table = dict(table)
 
+    def is_subscribed(self) -> bool:
+        """Return True: the table is the state."""
+        return True
+
     def is_known(self, alias: FunctionalAlias) -> bool:
         """Return whether the table has the alias."""
         return alias in self._table

@@ -59,6 +59,10 @@ class Records(Protocol):
 class AliasDirectory(Protocol):
     """The state of the functional aliases of the own system, as the controlling server told it."""
 
+    def is_subscribed(self) -> bool:
+        """Return whether the server has a live subscription to the state of the aliases."""
+        ...
+
     def is_known(self, alias: FunctionalAlias) -> bool:
         """Return whether the system has such an alias, active or not."""
         ...
