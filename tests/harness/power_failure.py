@@ -33,6 +33,7 @@ __all__ = ["STRACE_OPTIONS", "Crash", "SystemCall", "crash_points", "read_trace"
 SECTOR_OCTETS = 512
 STRACE_OPTIONS = (
     "-f",
+    "--seccomp-bpf",
     "-xx",
     "-s",
     "1048576",

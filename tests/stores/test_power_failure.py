@@ -59,11 +59,12 @@ def what_is_lost(crash: Crash, path: Path) -> str:
         return ""
     try:
         with AcmStore.open(path) as store:
-            with store.read() as reader:
-                transactions = {t.number: t for t in reader.list_transactions(100_000)}
-                rows = {entry.row.number: entry.row for entry in reader.list_outbox(100_000)}
             driver = store._connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
+            # The store's own connection, but not its records: building them takes most of a minute.
+            query = "SELECT number, request, state FROM acm_transaction"
+            transactions = {row[0]: row[1:] for row in driver.execute(query)}
+            rows = {row[0] for row in driver.execute("SELECT number FROM outbox")}
             verdict = driver.execute("PRAGMA integrity_check").fetchone()[0]
     except (StoreError, sqlite3.Error) as error:
         return str(error)
@@ -72,16 +73,16 @@ def what_is_lost(crash: Crash, path: Path) -> str:
     for mark in marks[-1:]:
         answered = {1 + PER_BATCH * k for k in range(mark["answered"])}
         for number in range(1, mark["last"] + 1):
-            found = transactions.get(number)
-            if found is None or found.request != body(number):
+            request, state = transactions.get(number, (None, None))
+            if request != body(number):
                 return f"transaction {number}"
             if number in answered:
-                if found.state is not AcmTransactionState.ANSWERED:
+                if state != AcmTransactionState.ANSWERED:
                     return f"answer of {number}"
                 if number in rows:
                     return f"row {number} came back"
             # One batch more may be there than was acknowledged; it answers the next one.
-            elif found.state is AcmTransactionState.FORWARDING and number not in rows:
+            elif state == AcmTransactionState.FORWARDING and number not in rows:
                 return f"row {number}"
     return ""
 
@@ -93,7 +94,7 @@ def losses(
     seen: set[tuple[object, ...]] = set()
     lost: list[str] = []
     for crash in crash_points(read_trace(log), root, marks, seed=SEED, torn_ways=ways):
-        if not crash.acknowledged and crash.way == "torn" and crash.moment % 4:
+        if not crash.acknowledged and crash.moment % 8:
             continue  # nothing can be lost yet; a sample shows that the store still opens
         key = (hash(frozenset(crash.files.items())), len(crash.acknowledged))
         if key in seen:
