@@ -42,8 +42,9 @@ class AcmStore:
     def open(cls, url_or_path: str | Path, *, read_only: bool = False) -> Self:
         """Open a store file; create or upgrade it, unless only to read.
 
-        A reader takes no lock, never waits for the writing process and changes nothing. The
-        writing process is one: what another had leased is free again.
+        A reader takes no lock, never waits for the writing process and changes nothing stored
+        (SQLite may leave an empty ``-wal`` and a ``-shm`` beside the file). The writing process
+        is one: what another had leased is free again.
 
         :param url_or_path: ``sqlite:///path``, or a path.
         :raises StoreError: in use by another process, of a newer release, no store at all, or
