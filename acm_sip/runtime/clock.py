@@ -12,13 +12,14 @@ from typing import Final
 __all__ = ["Clock"]
 
 _JUMP_S: Final = 5.0  # ours: NTP slews less than this between two looks
+_READINGS: Final = 10  # ours: one of them is not interrupted, even on a busy machine
 
 
 class Clock:
     """UTC epoch seconds that never jump."""
 
     def __init__(self) -> None:
-        self._offset_s = time.time() - time.monotonic()
+        self._offset_s = _offset_s()
         self._reported_s = 0.0
 
     def now(self) -> float:
@@ -32,3 +33,18 @@ class Clock:
             return None
         self._reported_s = away_s
         return away_s
+
+
+def _offset_s() -> float:
+    """Return UTC less the monotonic clock, from the two readings that were least apart.
+
+    A process that is descheduled between the two would be wrong by milliseconds for as long as
+    it runs, and its captures would not fit those of its peers.
+    """
+    readings = []
+    for _ in range(_READINGS):
+        before_s = time.monotonic()
+        wall_s = time.time()
+        after_s = time.monotonic()
+        readings.append((after_s - before_s, wall_s - (before_s + after_s) / 2))
+    return min(readings)[1]
