@@ -10,7 +10,6 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-import xmlschema
 from lxml import etree
 
 from acm_sip.codec import names, xml
@@ -125,6 +124,8 @@ def _explain_by_xmlschema(root: etree._Element, name: SchemaName) -> tuple[Fault
 
 @cache
 def _schema(name: SchemaName) -> Any:  # its annotations do not know lxml
+    import xmlschema  # noqa: PLC0415 - 0.4 s that a server or client saves at its start
+
     return xmlschema.XMLSchema10(str(schema_path(name)), allow="local")
 
 
