@@ -10,7 +10,7 @@ from typing import Self
 
 from acm_sip import AcmTransaction, Side
 from acm_sip.procedures.records import UserConfiguration
-from acm_sip.stores import AcmStore
+from acm_sip.stores import AcmStore, OutboxEntry
 from tests.harness.processes import ROOT, ForkedProcess, Forker, free_port
 
 ALICE = "sip:alice.mcptt@mc1.example"
@@ -78,6 +78,11 @@ class Lab:
         """Return the configurations that an entity has stored."""
         with AcmStore.open(self._store(name), read_only=True) as store, store.read() as reader:
             return reader.list_configurations(10_000, side=side)
+
+    def outbox(self, name: str) -> list[OutboxEntry]:
+        """Return what an entity still has to send."""
+        with AcmStore.open(self._store(name), read_only=True) as store, store.read() as reader:
+            return reader.list_outbox(10_000)
 
     def _store(self, name: str) -> Path:
         return self.directory / Path(
