@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from acm_sip.codec.body import DecodedBody
+from acm_sip.codec.flows import AcmRequest
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import Addressing
 from acm_sip.procedures.effects import Effect
@@ -32,6 +33,15 @@ class ReadRequest:
     body: DecodedBody | None
     keys: tuple[TransactionKey, ...] = ()
 
+    @property
+    def needs_number(self) -> bool:
+        """Return whether it may begin an ACM transaction.
+
+        Only such requests take a number, so that numbers follow each other and a choice by turns
+        (local policy for functional aliases) does give everybody a turn.
+        """
+        return self.body is not None and isinstance(self.body.flow, AcmRequest)
+
 
 @dataclass(frozen=True, slots=True)
 class Sending:
@@ -55,7 +65,10 @@ class Role(Protocol):
         ...
 
     def decide(self, records: Records, read: ReadRequest, number: int) -> Sequence[Effect]:
-        """Decide a request that was read; the effects hold exactly one answer."""
+        """Decide a request that was read; the effects hold exactly one answer.
+
+        :param number: a fresh number where ``read.needs_number``, else 0.
+        """
         ...
 
     def resolve(self, records: Records, row: OutboxRow, now: float) -> Sending | None:

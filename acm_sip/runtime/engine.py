@@ -315,7 +315,8 @@ class Engine:
                 if isinstance(read, Exception):
                     raise read
                 if isinstance(read, ReadRequest):
-                    return self.role.decide(batch, read, batch.allocate_numbers(1))
+                    number = batch.allocate_numbers(1) if read.needs_number else 0
+                    return self.role.decide(batch, read, number)
                 effects: Sequence[Effect] = read
                 return effects
             case DeliveryEnded():

@@ -94,7 +94,7 @@ class Entity:
         read = self.role.read(request, source, self.network.now)
         with self.store.transact() as batch:
             effects: Sequence[Effect] = (
-                self.role.decide(batch, read, batch.allocate_numbers(1))
+                self.role.decide(batch, read, batch.allocate_numbers(1) if read.needs_number else 0)
                 if isinstance(read, ReadRequest)
                 else read
             )
