@@ -28,6 +28,7 @@ from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.functional_alias import choose_holder
 from acm_sip.procedures.mc_system import McSystem
 from acm_sip.procedures.ports import AliasDirectory, Records
+from acm_sip.procedures.procedure import PROCEDURES
 from acm_sip.procedures.records import ContactBinding, DestinationKind, OutboxRow
 
 __all__ = ["Attempt", "Ending", "cause_of_refusal", "classify", "postpone", "resolve"]
@@ -73,22 +74,18 @@ def resolve(
     kind = row.destination.kind
     if kind is DestinationKind.PARTNER or kind is DestinationKind.SERVER or system is None:
         return Attempt()
-    mc_service_id = row.destination.name
     if kind is DestinationKind.ALIAS:
-        holder = choose_holder(
-            system,
-            aliases,
-            FunctionalAlias(row.destination.name),
-            row.flow,
-            row.transaction_number + row.attempts,
-        )
-        if holder is None:
-            return None
-        mc_service_id = holder.canonical
-    contacts = _live_contacts(system, records, mc_service_id, now)
-    if not contacts:
+        holders = aliases.holders(FunctionalAlias(row.destination.name)) or ()
+        names = [holder.canonical for holder in holders]
+    else:
+        names = [row.destination.name]
+    contacts_of = {name: _live_contacts(system, records, name, row.flow, now) for name in names}
+    present = [name for name in names if contacts_of[name]]
+    if not present:
         return None
-    return Attempt(contacts[row.attempts % len(contacts)], mc_service_id)
+    receiver = choose_holder(system.alias_choice, present, row.transaction_number, row.attempts)
+    contacts = contacts_of[receiver]
+    return Attempt(contacts[row.attempts % len(contacts)], receiver)
 
 
 def classify(ended: DeliveryEnded) -> Ending:
@@ -110,7 +107,7 @@ def postpone(system: McSystem | None, records: Records, ended: DeliveryEnded) ->
     attempts = row.attempts + 1
     contacts = 0
     if row.destination.kind is DestinationKind.USER and system is not None:
-        contacts = len(_live_contacts(system, records, row.destination.name, ended.at))
+        contacts = len(_live_contacts(system, records, row.destination.name, row.flow, ended.at))
     if contacts > 1 and attempts % contacts:
         next_attempt_at = ended.at
     else:
@@ -134,11 +131,13 @@ def cause_of_refusal(status_code: int) -> str:
 
 
 def _live_contacts(
-    system: McSystem, records: Records, mc_service_id: str, now: float
+    system: McSystem, records: Records, mc_service_id: str, flow: str, now: float
 ) -> list[ContactBinding]:
+    """Return where the user is reached; a request is offered only to who may answer it now."""
     contacts = [
         binding
         for user in system.users_with(mc_service_id)
+        if flow not in PROCEDURES or flow in user.may_answer
         for binding in records.bindings_of(user.public_identity.canonical)
         if binding.expires_at > now
     ]

@@ -1,7 +1,7 @@
 """Resolving a functional alias that is the target of a request (10.17.6.2 step 4).
 
-An alias is resolved at each attempt to deliver and never on arrival. Only holders whose user may
-answer the flow count.
+An alias is resolved at each attempt to deliver and never on arrival. Only holders who may answer
+the flow and are logged on count.
 
     active for one such ACM client      that one
     active for several                  one of them, by local policy
@@ -10,11 +10,10 @@ answer the flow count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from acm_sip.identities import FunctionalAlias, McServiceId
-from acm_sip.procedures.mc_system import AliasChoice, McSystem
-from acm_sip.procedures.ports import AliasDirectory
+from acm_sip.procedures.mc_system import AliasChoice
 
 __all__ = ["AliasTable", "choose_holder"]
 
@@ -46,23 +45,12 @@ class AliasTable:
 
 
 def choose_holder(
-    system: McSystem,
-    aliases: AliasDirectory,
-    alias: FunctionalAlias,
-    request_flow: str,
-    turn: int,
-) -> McServiceId | None:
-    """Return the MC service ID of the holder that gets the request, or None to keep it.
+    choice: AliasChoice, present: Sequence[str], transaction_number: int, attempts: int
+) -> str:
+    """Return which of the holders who may answer and are logged on gets the request.
 
-    :param turn: a number that goes on by one per request and attempt; round robin walks by it.
+    :param present: canonical MC service IDs, most wanted first; not empty.
+    :param attempts: how many attempts failed; each makes it the turn of the next one.
     """
-    holders = [
-        holder
-        for holder in aliases.holders(alias) or ()
-        if any(request_flow in user.may_answer for user in system.users_with(holder.canonical))
-    ]
-    if not holders:
-        return None
-    if system.alias_choice is AliasChoice.PRIORITY:
-        return holders[0]
-    return holders[turn % len(holders)]
+    first = 0 if choice is AliasChoice.PRIORITY else transaction_number
+    return present[(first + attempts) % len(present)]
