@@ -10,8 +10,9 @@
     an older CSeq of the same Call-ID  500 (10.3 step 7)
     an address-of-record we lack       404
 
-A contact that is new, or that came over another flow than before, is a log-on. Requests to a
-user leave over the flow of its REGISTER.
+A contact that is new, that came over another flow than before, or with another Call-ID (its
+client was started again, 10.2.4) is a log-on. Requests to a user leave over the flow of its
+REGISTER.
 
 # Deviates from RFC 3261 16.6: without Path the contact's own host is never contacted, only the
 # source of the REGISTER, so that a contact cannot point our requests at a stranger.
@@ -28,6 +29,7 @@ from acm_sip.procedures.effects import AnswerRequest, Effect, PutBinding, Remove
 from acm_sip.procedures.mc_system import LocalUser, McSystem
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.records import ContactBinding
+from acm_sip.sip.grammar import quote
 from acm_sip.sip.headers import NameAddr
 from acm_sip.sip.message import Request
 from acm_sip.uri import SipUri
@@ -124,20 +126,21 @@ def _update(
     limits: RegistrationLimits,
     now: float,
 ) -> Registered:
-    by_key = {binding.key: binding for binding in present}
+    before_by_key = {binding.key: binding for binding in present}
+    by_key = dict(before_by_key)
     effects: list[Effect] = []
     is_log_on = False
     for binding in wanted:
-        before = by_key.get(binding.key)
+        before = before_by_key.get(binding.key)
         if before is not None and _is_stale(request, before):
             # 10.3 step 7: one binding that cannot be updated fails the whole request.
             return Registered(user, is_log_on=False, effects=(_OUT_OF_ORDER,))
         if binding.expires_at <= now:
             if before is not None:
                 effects.append(RemoveBinding(before))
-                del by_key[binding.key]
+                by_key.pop(binding.key, None)
             continue
-        is_log_on = is_log_on or before is None or before.flow != binding.flow
+        is_log_on = is_log_on or before is None or _is_elsewhere(before, binding)
         effects.append(PutBinding(binding))
         by_key[binding.key] = binding
     if len(by_key) > limits.most_contacts:
@@ -156,7 +159,8 @@ def _binding(
 ) -> ContactBinding:
     SipUri.parse(contact.uri)  # RFC 4475 3.3.4: a registrar refuses what it cannot route to
     instance_id = contact.parameter("+sip.instance") or ""
-    reg_id = contact.parameter("reg-id") or "0"
+    # RFC 5626 6: without an instance a reg-id means nothing.
+    reg_id = (instance_id and contact.parameter("reg-id")) or "0"
     if not (reg_id.isascii() and reg_id.isdigit() and len(reg_id) <= 9):
         raise RemoteProtocolError("reg-id in Contact")
     return ContactBinding(
@@ -183,6 +187,10 @@ def _expiry(contact: NameAddr, request: Request, limits: RegistrationLimits) -> 
     return limits.usual_s if request.expires is None else request.expires
 
 
+def _is_elsewhere(before: ContactBinding, binding: ContactBinding) -> bool:
+    return before.flow != binding.flow or before.call_id != binding.call_id
+
+
 def _is_stale(request: Request, binding: ContactBinding) -> bool:
     return binding.call_id == request.call_id and request.cseq.sequence_number <= binding.cseq
 
@@ -197,7 +205,7 @@ def _success(request: Request, bindings: list[ContactBinding], now: float) -> An
     for binding in bindings:
         value = f"<{binding.contact}>;expires={max(0, round(binding.expires_at - now))}"
         if binding.instance_id:
-            value += f';+sip.instance="{binding.instance_id}"'
+            value += f";+sip.instance={quote(binding.instance_id)}"
         if binding.reg_id:
             value += f";reg-id={binding.reg_id}"
             uses_outbound = True
