@@ -7,6 +7,7 @@ failure that the server itself states (TS 23.280 10.17.6.2 steps 8 and 10).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from acm_sip.codec.body import encode_body
 from acm_sip.codec.flows import AcmResponse, Outcome, Result
@@ -22,6 +23,8 @@ from acm_sip.procedures.records import (
 
 __all__ = ["answered", "encode_outcome", "response_row"]
 
+_MAX_TEXT_CHARACTERS: Final = 500  # ours: a sentence for people; a Warning may be of any length
+
 
 def encode_outcome(
     transaction: AcmTransaction, handler: McServiceId, failure: Failure | None
@@ -33,12 +36,13 @@ def encode_outcome(
     if failure is None:
         result = Result(outcome=Outcome.SUCCESS)
     else:
+        text = failure.text and _printable(failure.text)
         result = Result(
             outcome=Outcome.FAILURE,
             cause=failure.cause,
             mc_service_ids=failure.mc_service_ids,
-            text=failure.text,
-            language="en" if failure.text else None,
+            text=text,
+            language="en" if text else None,
         )
     response = procedure_of(transaction.request_flow).response(
         acm_transaction_id=transaction.acm_transaction_id,
@@ -48,6 +52,11 @@ def encode_outcome(
         result=result,
     )
     return response, encode_body(response)
+
+
+def _printable(text: str) -> str:
+    """Bound what a peer made us say, and leave out what XML cannot carry."""
+    return "".join(char if char.isprintable() else " " for char in text[:_MAX_TEXT_CHARACTERS])
 
 
 def answered(
