@@ -162,7 +162,7 @@ def on_decision(server: str, records: Records, event: DecisionMade) -> Sequence[
     if failure is None:
         request = decode_stored_request(transaction)
         effects += procedure_of(transaction.request_flow).apply(
-            after, request, Side.HANDLER, event.at
+            after, request, Side.HANDLER, event.at, ()
         )
     effects.append(
         PutOutboxRow(response_row(after, DestinationKind.SERVER, server, octets, event.at))
@@ -257,8 +257,10 @@ def _on_response(
     if transaction.state is AcmTransactionState.ANSWERED:
         if transaction.response_digest == event.body.digest:
             return (OK,)
-        # A correction: an earlier failure was stated without knowing the outcome.
-        if transaction.cause not in _PROVISIONAL_CAUSES:
+        # A correction: an earlier failure was stated without knowing the outcome, by this client
+        # (which keeps no digest of its own words) or by the server.
+        was_ours = transaction.response_digest is None
+        if not was_ours and transaction.cause not in _PROVISIONAL_CAUSES:
             raise Refused(errors.FORBIDDEN, "the transaction has been answered already")
     after = answered(transaction, response, event.body.octets, event.body.digest, event.at)
     return (
