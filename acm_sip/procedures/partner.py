@@ -81,7 +81,6 @@ def on_request(
     """
     request = event.body.flow
     assert isinstance(request, AcmRequest)
-    authorize_partner_request(system, partner, request)
     origin = f"partner:{partner.name}"
     known = records.transaction(
         TransactionKey(
@@ -90,9 +89,10 @@ def on_request(
             request.requesting_mc_service_id.canonical,
         )
     )
+    if known is not None and known.origin == origin and known.request_digest == event.body.digest:
+        return (ACCEPTED,)
+    authorize_partner_request(system, partner, request)
     if known is not None:
-        if known.origin == origin and known.request_digest == event.body.digest:
-            return (ACCEPTED,)
         raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
     expires_at = (
         request.expires_at.timestamp()
@@ -153,12 +153,17 @@ def on_response(
         raise Refused(errors.FORBIDDEN, "no such ACM transaction")
     if not isinstance(response, procedure_of(transaction.request_flow).response):
         raise Refused(errors.FORBIDDEN, "the response is not that of the request")
-    if response.handling_mc_service_id.canonical not in transaction.offered_to:
+    # A client with several MC service IDs is not told for which of them it was asked.
+    if not any(own.canonical in transaction.offered_to for own in user.mc_service_ids):
         raise Refused(errors.FORBIDDEN, "the request was not offered to this user")
+    if (
+        transaction.state is AcmTransactionState.ANSWERED
+        and transaction.response_digest == event.body.digest
+        and response.handling_mc_service_id in user.mc_service_ids
+    ):
+        return (ACCEPTED,)
     authorize_local_response(aliases, user, transaction.request_flow, response)
     if transaction.state is AcmTransactionState.ANSWERED:
-        if transaction.response_digest == event.body.digest:
-            return (ACCEPTED,)
         raise Refused(errors.FORBIDDEN, f"already answered: {_outcome_of(transaction)}")
     if event.at >= transaction.expires_at:
         # Nothing is applied after expires-at; that no timer has fired yet changes nothing.
@@ -186,6 +191,7 @@ def on_log_on(
     """Release what is kept for a user who logged on, and offer again what it has not answered."""
     effects: list[Effect] = []
     destinations = []
+    offered: set[int] = set()
     for mc_service_id in user.mc_service_ids:
         destinations.append(str(Destination(DestinationKind.USER, mc_service_id.canonical)))
         destinations += [
@@ -193,7 +199,8 @@ def on_log_on(
             for alias in aliases.held_by(mc_service_id)
         ]
         for transaction in records.unanswered_for(mc_service_id.canonical):
-            if transaction.expires_at > at:
+            if transaction.expires_at > at and transaction.number not in offered:
+                offered.add(transaction.number)
                 effects.append(
                     UpdateTransaction(replace(transaction, state=AcmTransactionState.KEPT))
                 )
@@ -314,7 +321,7 @@ def _assess(
     if failure is None:
         # The newest request by order of receipt: nothing later can have been applied.
         procedure = procedure_of(transaction.request_flow)
-        applied = procedure.apply(transaction, request, Side.PARTNER, at)
+        applied = procedure.apply(transaction, request, Side.PARTNER, at, ())
     after, answer = _answer(system, transaction, failure, at)
     return after, (*applied, answer)
 
@@ -327,13 +334,13 @@ def _accept(
     partner = system.partner(transaction.counterpart)
     if partner is None:
         return Failure(Cause.NOT_AUTHORIZED, "the systems are no longer interconnected"), ()
-    body = decode_stored(transaction.request)
+    body = decode_stored(transaction.request, system.document_mode)
     request = body.flow
     assert isinstance(request, AcmRequest)
     failure = procedure.verify(partner, body) or procedure.find_later(records, transaction, request)
     if failure is not None:
         return failure, ()
-    return None, procedure.apply(transaction, request, Side.PARTNER, at)
+    return None, procedure.apply(transaction, request, Side.PARTNER, at, ())
 
 
 def _answer(

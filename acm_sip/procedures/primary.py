@@ -78,7 +78,6 @@ def on_request(
     """
     request = event.body.flow
     assert isinstance(request, AcmRequest)
-    partner = authorize_local_request(system, aliases, user, request)
     origin = f"user:{user.public_identity.canonical}"
     known = records.transaction(
         TransactionKey(
@@ -87,9 +86,11 @@ def on_request(
             request.requesting_mc_service_id.canonical,
         )
     )
+    if known is not None and known.origin == origin and known.request_digest == event.body.digest:
+        # Before authorization: what was accepted stays accepted, whatever was revoked since.
+        return (ACCEPTED,)
+    partner = authorize_local_request(system, aliases, user, request)
     if known is not None:
-        if known.origin == origin and known.request_digest == event.body.digest:
-            return (ACCEPTED,)
         raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
     if event.body.document_faults:
         fault = event.body.document_faults[0]
@@ -124,6 +125,10 @@ def on_request(
         expires_at=expires_at,
         due_at=expires_at + system.response_deadline_s,
     )
+    if event.at >= expires_at:
+        failure = Failure(Cause.EXPIRED, "the request had expired on arrival")
+        failed = _fail(system, transaction, failure, event.at)
+        return (InsertTransaction(transaction), *failed, ACCEPTED)
     return (
         InsertTransaction(transaction),
         PutOutboxRow(_request_row(transaction)),
@@ -222,7 +227,8 @@ def on_delivery_ended(
             )
         return effects
     effects.append(_refused_log(ended))
-    if transaction.state is not AcmTransactionState.ANSWERED:
+    # Once processing, the partner has it: a refusal of the repeat says nothing about the outcome.
+    if transaction.state is AcmTransactionState.FORWARDING:
         failure = Failure(cause_of_refusal(ended.status_code), _text_of(ended))
         effects += _fail(system, transaction, failure, ended.at)
     return effects
@@ -310,12 +316,12 @@ def _fail(
 def _remember_acceptance(
     records: Records, transaction: AcmTransaction, at: float
 ) -> Sequence[Effect]:
-    """Keep what the partner accepted, unless it accepted something later already."""
+    """Keep what the partner accepted, for the users for whom it accepted nothing later."""
     procedure = procedure_of(transaction.request_flow)
     request = decode_stored_request(transaction)
-    if procedure.find_later(records, transaction, request) is not None:
-        return ()
-    return procedure.apply(transaction, request, Side.PRIMARY, at)
+    later = procedure.find_later(records, transaction, request)
+    but_for = () if later is None else later.mc_service_ids
+    return procedure.apply(transaction, request, Side.PRIMARY, at, but_for)
 
 
 def _text_of(ended: DeliveryEnded) -> str:

@@ -7,7 +7,7 @@ stored (step 4) and what an acceptance stores. The ten steps themselves are told
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,8 @@ class AcmProcedure:
     :param verify: at the partner, whether the stored request is usable (users, document).
     :param supersedes: at the partner and again at acceptance, whether a later request was
         already applied to one of its users.
-    :param apply: what an acceptance stores, on the side that is given.
+    :param apply: what an acceptance stores, on the side that is given, but for the users for
+        whom something later holds.
     """
 
     clause: str
@@ -55,7 +56,9 @@ class AcmProcedure:
     response: type[AcmResponse]
     verify: Callable[[PartnerSystem, DecodedBody], Failure | None]
     find_later: Callable[[Records, AcmTransaction, AcmRequest], Failure | None]
-    apply: Callable[[AcmTransaction, AcmRequest, Side, float], tuple[Update, ...]]
+    apply: Callable[
+        [AcmTransaction, AcmRequest, Side, float, Collection[McServiceId]], tuple[Update, ...]
+    ]
 
 
 def procedure_of(request_flow: str) -> AcmProcedure:
@@ -76,7 +79,7 @@ def _verify_update(partner: PartnerSystem, body: DecodedBody) -> Failure | None:
         )
     if body.document_faults:
         fault = body.document_faults[0]
-        return Failure(Cause.INVALID_CONFIGURATION, f"{fault.path}: {fault.message}"[:500])
+        return Failure(Cause.INVALID_CONFIGURATION, f"{fault.path}: {fault.message}")
     return None
 
 
@@ -100,15 +103,22 @@ def _find_later_update(
 
 
 def _apply_update(
-    transaction: AcmTransaction, request: AcmRequest, side: Side, at: float
+    transaction: AcmTransaction,
+    request: AcmRequest,
+    side: Side,
+    at: float,
+    but_for: Collection[McServiceId],
 ) -> tuple[Update, ...]:
     assert isinstance(request, UpdateMcServiceUeInitialConfigurationRequest)
+    users = tuple(entry for entry in request.mc_service_id_list if entry not in but_for)
+    if not users:
+        return ()
     document = request.mc_service_ue_initial_configuration_data
     return (
         StoreConfiguration(
             side=side,
             system=transaction.counterpart,
-            users=request.mc_service_id_list,
+            users=users,
             digest=document_digest(document),
             document=document,
             transaction_number=transaction.number,

@@ -9,14 +9,15 @@ from __future__ import annotations
 from acm_sip.codec import names
 from acm_sip.codec.body import BodyPart, DecodedBody, decode_body
 from acm_sip.codec.flows import AcmRequest
+from acm_sip.codec.ue_init_config import DocumentMode
 from acm_sip.procedures.records import AcmTransaction
 
 __all__ = ["decode_stored", "decode_stored_request"]
 
 
-def decode_stored(octets: bytes) -> DecodedBody:
+def decode_stored(octets: bytes, document_mode: DocumentMode = "strict") -> DecodedBody:
     """Decode an acm-info document from the store."""
-    return decode_body((BodyPart(names.MEDIA_TYPE, octets),))
+    return decode_body((BodyPart(names.MEDIA_TYPE, octets),), document_mode=document_mode)
 
 
 def decode_stored_request(transaction: AcmTransaction) -> AcmRequest:
