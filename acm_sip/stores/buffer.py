@@ -17,6 +17,7 @@ from acm_sip.procedures.effects import (
     ReleaseRows,
     RemoveBinding,
     RemoveOutboxRow,
+    RemoveRows,
     StoreConfiguration,
     Update,
     UpdateTransaction,
@@ -104,9 +105,9 @@ class WriteBuffer(RecordsOverlay):
             case PutOutboxRow(row):
                 self._put_row(row)
             case RemoveOutboxRow(number):
-                self._changed_rows.pop(number, None)
-                if self._new_rows.pop(number, None) is None:
-                    self._removed_rows.add(number)
+                self._remove_row(number)
+            case RemoveRows(transaction_number, flow):
+                self._remove_rows(transaction_number, flow)
             case ReleaseRows(destinations):
                 self._release_rows(destinations)
             case PutBinding(binding):
@@ -139,6 +140,22 @@ class WriteBuffer(RecordsOverlay):
             self._new_rows[row.number] = row
         elif row.number not in self._removed_rows:
             self._changed_rows[row.number] = row
+
+    def _remove_row(self, number: int) -> None:
+        self._changed_rows.pop(number, None)
+        if self._new_rows.pop(number, None) is None:
+            self._removed_rows.add(number)
+
+    def _remove_rows(self, transaction_number: int, flow: str) -> None:
+        parameters = {"b_transaction_number": transaction_number, "b_flow": flow}
+        stored = self._connection.execute(self._statements.outbox_of_flow, parameters).scalars()
+        new = [
+            row.number
+            for row in self._new_rows.values()
+            if row.transaction_number == transaction_number and row.flow == flow
+        ]
+        for number in [*stored, *new]:
+            self._remove_row(number)
 
     def _release_rows(self, destinations: Iterable[str]) -> None:
         for destination in destinations:
@@ -253,6 +270,7 @@ class WriteBuffer(RecordsOverlay):
                     "attempts": row.attempts,
                     "next_attempt_at": row.next_attempt_at,
                     "deadline_at": row.deadline_at,
+                    "is_maybe_delivered": int(row.is_maybe_delivered),
                 }
                 for number, row in sorted(self._changed_rows.items())
             ]
@@ -303,4 +321,5 @@ def _numbered(row: OutboxRow, number: int) -> OutboxRow:
         row.deadline_at,
         row.attempts,
         row.next_attempt_at,
+        row.is_maybe_delivered,
     )

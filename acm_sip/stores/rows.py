@@ -85,6 +85,7 @@ OUTBOX_COLUMNS: Final = (
     "deadline_at",
     "attempts",
     "next_attempt_at",
+    "is_maybe_delivered",
 )
 BINDING_COLUMNS: Final = (
     "public_identity",
@@ -203,14 +204,15 @@ def outbox_values(row: OutboxRow) -> Values:
         "deadline_at": row.deadline_at,
         "attempts": row.attempts,
         "next_attempt_at": row.next_attempt_at,
+        "is_maybe_delivered": int(row.is_maybe_delivered),
     }
 
 
 def read_outbox_row(row: Sequence[Any]) -> OutboxRow:
     """Return the record of a row in the order of ``OUTBOX_COLUMNS``."""
-    number, transaction_number, kind, destination, *rest = row
-    name = destination[len(kind) + 1 :]
-    return OutboxRow(number, transaction_number, Destination(DestinationKind(kind), name), *rest)
+    number, transaction_number, kind, destination, *rest, is_maybe_delivered = row
+    to = Destination(DestinationKind(kind), destination[len(kind) + 1 :])
+    return OutboxRow(number, transaction_number, to, *rest, bool(is_maybe_delivered))
 
 
 def binding_key_values(key: tuple[str, str, int]) -> Values:

@@ -130,6 +130,7 @@ outbox: Final = Table(
     Column("deadline_at", Double),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Double),
+    Column("is_maybe_delivered", SmallInteger, nullable=False),
     Column("is_head", SmallInteger, nullable=False),
     Column("leased_until", Double),
     Column("node", Text),

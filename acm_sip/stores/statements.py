@@ -170,6 +170,7 @@ class Statements:
                 attempts=bindparam("v_attempts"),
                 next_attempt_at=bindparam("v_next_attempt_at"),
                 deadline_at=bindparam("v_deadline_at"),
+                is_maybe_delivered=bindparam("v_is_maybe_delivered"),
                 leased_until=null(),
                 node=null(),
             )
@@ -190,6 +191,10 @@ class Statements:
             update(outbox)
             .where(o.destination == bindparam("b_destination"), o.next_attempt_at.is_(None))
             .values(next_attempt_at=literal_column("0.0"))
+        )
+        self.outbox_of_flow = select(o.number).where(
+            o.transaction_number == bindparam("b_transaction_number"),
+            o.flow == bindparam("b_flow"),
         )
         self.outbox_past_deadline = (
             _outbox_rows(o.deadline_at <= bindparam("b_now"), o.leased_until.is_(None))

@@ -89,6 +89,7 @@ def test_the_store_of_every_release_is_opened(released: Path) -> None:
         assert (answered.number, answered.outcome, answered.text) == (2, "failure", "späť")
         assert open_one.request == b"<request/>"
         assert reader.count_outbox().total == 2
+        assert [entry.row.number for entry in reader.list_outbox(9)] == [1, 2]
         assert len(reader.list_bindings(9)) == 1
         (configuration,) = reader.list_configurations(9)
         assert reader.document(configuration.digest) == b"<document/>"

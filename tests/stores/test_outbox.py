@@ -14,6 +14,7 @@ from acm_sip.procedures.effects import (
     PutOutboxRow,
     ReleaseRows,
     RemoveOutboxRow,
+    RemoveRows,
     Update,
 )
 from acm_sip.procedures.records import OutboxRow
@@ -106,6 +107,22 @@ def test_a_lease_ends_by_time_and_when_the_store_is_opened_again(store: AcmStore
         assert lease(again, 55.0) == [1]
 
 
+def test_the_rows_of_one_flow_go_together_and_free_their_lane(store: AcmStore) -> None:
+    put(store, outbox_row(1, lane="a"), outbox_row(1, lane="a", flow="response"))
+    do(store, RemoveRows(1, "request"))
+    assert lease(store) == [2]
+    do(store, PutOutboxRow(outbox_row(1, lane="b")), RemoveRows(1, "request"))
+    with store.read() as reader:
+        assert [entry.row.flow for entry in reader.list_outbox(9)] == ["response"]
+
+
+def test_a_row_remembers_that_it_may_have_arrived(store: AcmStore) -> None:
+    put(store, outbox_row(1))
+    do(store, PutOutboxRow(outbox_row(1, number=1, is_maybe_delivered=True)))
+    with store.read() as reader:
+        assert reader.list_outbox(9)[0].row.is_maybe_delivered
+
+
 def test_parked_rows_leave_when_their_destination_is_released(store: AcmStore) -> None:
     alice, bob = to_user("alice"), to_user("bob")
     rows = [outbox_row(1, destination=d, lane=str(d), next_attempt_at=None) for d in (alice, bob)]
@@ -196,18 +213,32 @@ def fill_many(store: AcmStore, *, blocked: bool) -> None:
     row = outbox_row(1)
     columns = (
         "number, transaction_number, destination_kind, destination, lane, flow, service,"
-        " octets, created_at, attempts, next_attempt_at, is_head"
+        " octets, created_at, attempts, next_attempt_at, is_head, is_maybe_delivered"
     )
     at = 0.0 if blocked else None
     name = "partner:partner" if blocked else "user:parked"
     values = (
-        (n, 1, name.split(":", maxsplit=1)[0], name, f"l{n}", row.flow, "mcptt", b"", 0.0, 0, at, 1)
+        (
+            n,
+            1,
+            name.split(":", maxsplit=1)[0],
+            name,
+            f"l{n}",
+            row.flow,
+            "mcptt",
+            b"",
+            0.0,
+            0,
+            at,
+            1,
+            0,
+        )
         for n in range(10, MANY + 10)
     )
     driver.execute("BEGIN")
-    driver.executemany(f"INSERT INTO outbox ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", values)
-    last = (MANY + 10, 1, "user", "user:free", "free", "r", "mcptt", b"", 0.0, 0, 1.0, 1)
-    driver.execute(f"INSERT INTO outbox ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", last)
+    driver.executemany(f"INSERT INTO outbox ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", values)
+    last = (MANY + 10, 1, "user", "user:free", "free", "r", "mcptt", b"", 0.0, 0, 1.0, 1, 0)
+    driver.execute(f"INSERT INTO outbox ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", last)
     driver.execute("COMMIT")
 
 

@@ -130,6 +130,7 @@ def upgrade() -> None:
         sa.Column("deadline_at", sa.Double(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.Double(), nullable=True),
+        sa.Column("is_maybe_delivered", sa.SmallInteger(), nullable=False),
         sa.Column("is_head", sa.SmallInteger(), nullable=False),
         sa.Column("leased_until", sa.Double(), nullable=True),
         sa.Column("node", sa.Text(), nullable=True),
