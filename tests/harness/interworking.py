@@ -118,13 +118,13 @@ class Entity:
                     batch.apply(effect)
         return answers
 
-    def call(self, decide: Callable[[FakeRecords, int], Sequence[Effect]]) -> None:
+    def call(self, decide: Callable[[FakeRecords], Sequence[Effect]]) -> None:
         """Make a decision that no request caused."""
         with self.store.transact() as batch:
-            assert not self.apply(batch, decide(batch, batch.allocate_numbers(1)))
+            assert not self.apply(batch, decide(batch))
 
     def ended(self, ended: DeliveryEnded) -> None:
-        self.call(lambda batch, _: self.role.on_delivery_ended(batch, ended))
+        self.call(lambda batch: self.role.on_delivery_ended(batch, ended))
 
     def look_after(self) -> None:
         """Do what time asks for."""
@@ -240,7 +240,7 @@ class Client(Entity):
         answer = self.server.receive(self.registration(expires_s), self.source)
         self.client_role.is_registered = answer.status_code == 200 and expires_s > 0
         server = str(Destination(DestinationKind.SERVER, self.server.system.psi.canonical))
-        self.call(lambda _batch, _number: (ReleaseRows((server,)),))
+        self.call(lambda _: (ReleaseRows((server,)),))
         return answer
 
     def registration(self, expires_s: int) -> Request:
@@ -265,7 +265,7 @@ class Client(Entity):
         """Break the connection: both ends notice."""
         flow, self.flow = self.flow, ""
         self.client_role.is_registered = False
-        self.server.call(lambda batch, _: self.server.role.on_flow_closed(batch, flow))
+        self.server.call(lambda batch: self.server.role.on_flow_closed(batch, flow))
 
     @property
     def source(self) -> Source:
@@ -277,8 +277,8 @@ class Client(Entity):
         psi = self.server.system.psi.canonical
         expires_at = flow.expires_at.timestamp() if flow.expires_at else now + examples.DAY_S
         self.call(
-            lambda _, number: client_decisions.on_own_request(
-                psi, number, "mcptt", body, now, expires_at
+            lambda batch: client_decisions.on_own_request(
+                psi, batch.allocate_numbers(1), "mcptt", body, now, expires_at
             )
         )
 
@@ -300,7 +300,7 @@ class Client(Entity):
             cause=cause,
         )
         psi = self.server.system.psi.canonical
-        self.call(lambda batch, _: client_decisions.on_decision(psi, batch, decision))
+        self.call(lambda batch: client_decisions.on_decision(psi, batch, decision))
 
     def message(self, flow: InformationFlow, **changes: str) -> Request:
         """A MESSAGE of this client, with other header fields where ``changes`` has them."""
