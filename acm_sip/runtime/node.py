@@ -19,12 +19,12 @@ from acm_sip.capture.recorder import Recorder
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import write_message
 from acm_sip.procedures.capabilities import ACCEPT, ALLOW, SUPPORTED
-from acm_sip.procedures.effects import Effect
+from acm_sip.procedures.effects import AnswerRequest, Effect
 from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.records import AcmTransaction
 from acm_sip.procedures.role import Role
-from acm_sip.procedures.screening import inspect_method
+from acm_sip.procedures.screening import inspect_extensions, inspect_method
 from acm_sip.runtime.clock import Clock
 from acm_sip.runtime.configuration import CaptureSection
 from acm_sip.runtime.endpoint import ListenAddress, Peer, SendResult, SipEndpoint
@@ -49,6 +49,7 @@ __all__ = ["AcmNode"]
 
 _DRAIN_S: Final = 5.0  # ours: how long a stop waits for answers that are under way
 _BUSY_RETRY_AFTER: Final = ("Retry-After", "1")
+_CAPABILITIES: Final = AnswerRequest(200, headers=(ALLOW, ACCEPT, SUPPORTED))  # RFC 3261 11.2
 
 log = structlog.get_logger("acm_sip.node")
 
@@ -78,7 +79,7 @@ class AcmNode:
     ) -> None:
         self.node = secrets.token_hex(8)
         self.clock = Clock()
-        self._methods = methods
+        self._methods = methods | {"OPTIONS"}
         self._find_hop = find_hop
         self._tell = tell
         self._on_flow_closed = flow_closed
@@ -134,12 +135,11 @@ class AcmNode:
         self, key: ServerTransactionKey | None, request: Request, flow: Flow
     ) -> None:
         """Answer what asks nothing of the store; give the rest to the engine."""
-        if request.method == "OPTIONS":
-            self.endpoint.respond(key, request, flow, 200, headers=(ALLOW, ACCEPT, SUPPORTED))
-            return
-        refused = inspect_method(request, self._methods)
-        if refused is not None:
-            self.endpoint.respond(key, request, flow, refused.status_code, headers=refused.headers)
+        answer = inspect_method(request, self._methods)
+        if answer is None and request.method == "OPTIONS":
+            answer = inspect_extensions(request) or _CAPABILITIES
+        if answer is not None:
+            self.endpoint.respond(key, request, flow, answer.status_code, headers=answer.headers)
             return
         event = RequestArrived(
             request,
