@@ -95,7 +95,7 @@ def _run(document: bytes, work: Path, capture: Path) -> bool:
     print_steps(ladder)
     deviations = find_deviations(lab, report, ladder, document)
     print_outcome(lab, report, document)
-    print_end(report.capture, ladder, time.monotonic() - started_at)
+    print_end(report.capture, time.monotonic() - started_at)
     for deviation in deviations:
         error_line(f"not as it should be: {deviation}")
     return not deviations

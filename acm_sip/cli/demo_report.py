@@ -175,16 +175,13 @@ def print_outcome(lab: Lab, report: LabReport, document: bytes) -> None:
         _fact("Label", f'"{printable(labels[0])}" at home, blank on the wire (NOTE 2)')
 
 
-def print_end(capture: Path, ladder: Ladder, took_s: float) -> None:
+def print_end(capture: Path, took_s: float) -> None:
     """Say where the capture is and how to look at it."""
     name = shlex.quote(str(capture))
-    ports = sorted({entity.endpoints[0][1] for entity in ladder.entities})
-    decode = " ".join(f"-d tcp.port=={port},sip" for port in ports if port)
     _fact("Took", f"{took_s:.1f} s")
     _fact("Capture", name)
     _fact("Draw it again", f"acm-sip ladder {name}")
-    _fact("Look inside", f"tshark -r {name} -Y sip.Method==MESSAGE \\")
-    _fact("", f"    {decode}")
+    _fact("Look inside", f"tshark -r {name} -Y 'sip.Method == \"MESSAGE\"' -O sip")
 
 
 def _fact(title: str, text: str) -> None:
