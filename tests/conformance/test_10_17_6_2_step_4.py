@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,8 @@ from tests.procedures.stored_flows import stored_response
 BY_ALIAS = {"target_mc_service_id": None, "target_functional_alias": DUTY}
 
 
-def run(world: World, number: int = 1, **changes: object) -> None:
-    world.alice.ask(request(number, **changes))  # type: ignore[arg-type]
+def run(world: World, number: int = 1, **changes: Any) -> None:
+    world.alice.ask(request(number, **changes))
     world.network.run()
 
 

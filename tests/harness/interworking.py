@@ -304,7 +304,8 @@ class Client(Entity):
 
     def message(self, flow: InformationFlow, **changes: str) -> Request:
         """A MESSAGE of this client, with other header fields where ``changes`` has them."""
-        return message(flow, self.server.system.psi.text, self.user.public_identity.text, changes)
+        psi, identity = self.server.system.psi.text, self.user.public_identity.text
+        return examples.message(flow, psi, identity, is_asserted=False, changes=changes)
 
     def send_flow(self, flow: InformationFlow) -> AnswerRequest:
         """Hand a flow to the own server as any other implementation may."""
@@ -419,27 +420,6 @@ class Network:
     def steps(self) -> list[tuple[str, str, str, int]]:
         """Every MESSAGE that was delivered, in order of sending."""
         return [attempt.step for attempt in self.attempts if attempt.answers]
-
-
-def message(
-    flow: InformationFlow, request_uri: str, sender: str, changes: dict[str, str]
-) -> Request:
-    """A MESSAGE as a client writes it; ``changes`` names header fields with underscores."""
-    from acm_sip.codec.body import encode_body
-    from acm_sip.procedures.binding import Addressing
-
-    request = write_message(
-        Addressing(request_uri, sender, is_asserted=False),
-        encode_body(flow),
-        service="mcptt",
-        at=examples.T0,
-        expires_at=None,
-        call_id="call",
-        from_tag="tag",
-    )
-    for name, value in changes.items():
-        request.headers.set(name.replace("_", "-"), value)
-    return request
 
 
 @dataclass

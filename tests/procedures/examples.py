@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from acm_sip.codec import names
@@ -16,9 +18,13 @@ from acm_sip.codec.flows import (
     UpdateMcServiceUeInitialConfigurationRequest,
     UpdateMcServiceUeInitialConfigurationResponse,
 )
+from acm_sip.codec.ue_init_config import document_digest
 from acm_sip.identities import AcmTransactionId, FunctionalAlias, McServiceId, SipIdentity
+from acm_sip.procedures.authentication import Source
+from acm_sip.procedures.binding import Addressing, write_message
 from acm_sip.procedures.functional_alias import AliasTable
 from acm_sip.procedures.mc_system import Handling, LocalUser, McSystem, PartnerSystem
+from acm_sip.sip.message import Request
 from tests.codec.ue_init_config_particles import BASE as DOCUMENT
 
 REQUEST = UpdateMcServiceUeInitialConfigurationRequest.element_name
@@ -150,3 +156,40 @@ def indication(number: int = 1, **changes: Any) -> ProcessIndication:
 
 def decoded(flow: InformationFlow) -> DecodedBody:
     return decode_body((BodyPart(names.MEDIA_TYPE, encode_body(flow)),))
+
+
+def digest_of(variant: int) -> bytes:
+    """The digest under which a document of :func:`document` is stored."""
+    return document_digest(document(variant))
+
+
+def source(host: str, flow: str = "tcp:other:1") -> Source:
+    return Source(host, flow)
+
+
+def message(
+    flow: InformationFlow,
+    request_uri: str,
+    sender: str,
+    *,
+    is_asserted: bool = True,
+    changes: Mapping[str, str] = MappingProxyType({}),
+) -> Request:
+    """A MESSAGE as a server (asserted) or client writes it, but for the header fields named."""
+    written = write_message(
+        Addressing(request_uri, sender, is_asserted=is_asserted),
+        encode_body(flow),
+        service="mcptt",
+        at=T0,
+        expires_at=None,
+        call_id="call",
+        from_tag="tag",
+    )
+    for name, value in changes.items():
+        written.headers.set(name.replace("_", "-"), value)
+    return written
+
+
+def with_body(original: Request, body: bytes) -> Request:
+    """The same MESSAGE with another body."""
+    return Request(original.method, original.request_uri, original.headers.copy(), body)
