@@ -102,9 +102,7 @@ NOT_INTERCONNECTED: Final = Refusal(
     403, "Forbidden", "179 service not authorized with the interconnected system"
 )
 FORBIDDEN: Final = Refusal(403, "Forbidden")
-USER_UNKNOWN: Final = Refusal(
-    404, "Not Found", "141 user unknown to the participating function"
-)
+USER_UNKNOWN: Final = Refusal(404, "Not Found", "141 user unknown to the participating function")
 PARTNER_UNKNOWN: Final = Refusal(
     404, "Not Found", "142 unable to determine the controlling function"
 )
