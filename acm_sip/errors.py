@@ -70,7 +70,7 @@ class Refusal:
     warn_text: str | None = None
 
 
-class Refused(RemoteProtocolError):
+class Refused(RemoteProtocolError):  # noqa: N818 - an answer to a peer, no fault of ours
     """A request that is answered by a row of the table of refusals.
 
     :param refusal: the row.
