@@ -41,6 +41,7 @@ from acm_sip.procedures.records import (
     OutboxRow,
     Side,
 )
+from acm_sip.procedures.registration import RegistrationLimits
 from acm_sip.procedures.role import ReadRequest, Role
 from acm_sip.procedures.server_role import AcmServerRole
 from acm_sip.sip.header_fields import HeaderFields
@@ -50,6 +51,8 @@ from tests.procedures import examples
 from tests.procedures.examples import decoded
 
 _NO_LIMIT = 1000
+_LONG_S = 10**9  # a log-on lasts until the test ends it
+LIMITS = RegistrationLimits(longest_s=_LONG_S)
 
 
 @dataclass(eq=False)
@@ -208,7 +211,7 @@ class Server(Entity):
         aliases: AliasDirectory,
         store: Any,
     ) -> None:
-        super().__init__(network, name, host, AcmServerRole(system, aliases), store)
+        super().__init__(network, name, host, AcmServerRole(system, aliases, LIMITS), store)
         self.system = system
         self.aliases = aliases
 
@@ -217,7 +220,7 @@ class Server(Entity):
     ) -> None:
         self.system = system or self.system
         self.aliases = aliases or self.aliases
-        self.role = AcmServerRole(self.system, self.aliases)
+        self.role = AcmServerRole(self.system, self.aliases, LIMITS)
 
 
 class Client(Entity):
@@ -233,7 +236,7 @@ class Client(Entity):
         self.flow = ""
         self._cseq = itertools.count(1)
 
-    def register(self, expires_s: int = 3600) -> AnswerRequest:
+    def register(self, expires_s: int = _LONG_S) -> AnswerRequest:
         """Log on over a new connection; 0 logs off."""
         if expires_s:
             self.flow = f"tcp:{self.name}:{next(self.network.counter)}"
