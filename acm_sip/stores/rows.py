@@ -212,9 +212,8 @@ def read_outbox_row(row: Sequence[Any]) -> OutboxRow:
     """Return the record of a row in the order of ``OUTBOX_COLUMNS``."""
     number, transaction_number, kind, destination, *rest, is_maybe_delivered = row
     to = Destination(DestinationKind(kind), destination[len(kind) + 1 :])
-    return OutboxRow(
-        number, transaction_number, to, *rest, is_maybe_delivered=bool(is_maybe_delivered)
-    )
+    fields: list[Any] = [number, transaction_number, to, *rest, bool(is_maybe_delivered)]
+    return OutboxRow(*fields)
 
 
 def binding_key_values(key: tuple[str, str, int]) -> Values:
