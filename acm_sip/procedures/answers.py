@@ -27,7 +27,8 @@ def refuse(refused: Refused, warn_agent: str) -> AnswerRequest:
     :param warn_agent: host of this server, for Warning (RFC 3261 20.43).
     """
     headers: list[tuple[str, str]] = []
-    if refused.warn_text:
+    # A 415 says what is wrong by its Accept (RFC 3261 21.4.13) and nothing else.
+    if refused.warn_text and refused.status_code != 415:
         # RFC 3261 20.43: the text is a quoted-string; what a body holds must not end it early.
         text = refused.warn_text[:_MAX_WARN_TEXT_CHARACTERS]
         printable = "".join(char if " " <= char != "\x7f" else " " for char in text)
