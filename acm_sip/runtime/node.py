@@ -139,6 +139,14 @@ class AcmNode:
         if answer is None and request.method == "OPTIONS":
             answer = inspect_extensions(request) or _CAPABILITIES
         if answer is not None:
+            if answer is not _CAPABILITIES:
+                log.warning(
+                    "request refused",
+                    method=request.method,
+                    source=name_flow(flow, self.node),
+                    status_code=str(answer.status_code),
+                    reason=answer.reason_phrase,
+                )
             self.endpoint.respond(key, request, flow, answer.status_code, headers=answer.headers)
             return
         event = RequestArrived(
