@@ -28,9 +28,10 @@ class Lab:
     :ivar partner_port: of Q.
     """
 
-    def __init__(self, directory: Path, forker: Forker, **edits: str) -> None:
+    def __init__(self, directory: Path, forker: Forker, added: str = "", **edits: str) -> None:
         """Write the configurations.
 
+        :param added: TOML for the end of the primary's.
         :param edits: for each of NAMES, TOML that replaces keys of the shipped file, section by
             section (``[partners]`` stands for the only entry of that array).
         """
@@ -46,7 +47,8 @@ class Lab:
             text = text.replace('"run/', f'"{directory}/')
             text = text.replace("recovery_base_s = 1 ", "recovery_base_s = 0.2 ")
             text = text.replace("recovery_base_s = 1\n", "recovery_base_s = 0.2\n")
-            self.path(name).write_text(_edit(text, edits.get(name, "")), encoding="utf-8")
+            text = _edit(text, edits.get(name, "")) + (added if name == "primary" else "")
+            self.path(name).write_text(text, encoding="utf-8")
 
     def path(self, name: str) -> Path:
         """Return the configuration of an entity."""

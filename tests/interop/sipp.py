@@ -60,8 +60,11 @@ def request_body(
 <a:acm-info xmlns:a="{NAMESPACE}">
 <a:{name}>
 <a:acm-transaction-id>{id_}</a:acm-transaction-id>
-<a:requesting-mc-service-id type="Normal"><a:mcsURI>{requester}</a:mcsURI></a:requesting-mc-service-id>
-<a:target-mc-service-id type="Normal"><a:mcsURI>{target}</a:mcsURI></a:target-mc-service-id>
+<a:requesting-mc-service-id type="Normal">
+<a:mcsURI>{requester}</a:mcsURI>
+</a:requesting-mc-service-id>
+<a:target-mc-service-id type="Normal"><!-- who decides --><a:mcsURI>{target}</a:mcsURI>
+</a:target-mc-service-id>
 <a:mc-service-id-list>{listed}</a:mc-service-id-list>
 <a:mc-service-ue-initial-configuration-data>
 {document}
