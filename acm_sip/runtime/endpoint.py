@@ -305,7 +305,7 @@ class SipEndpoint:
     def octets_received(self, flow: Flow, octets: bytes) -> None:
         """Record octets as they arrived."""
         if self._recorder is not None:
-            self._record(flow, octets, sent=False)
+            self._record(flow, octets, self._clock.now(), sent=False)
 
     def stream_message(self, message: Message | MalformedMessage, flow: Flow) -> None:
         """Handle a message of a stream, or a fault in it."""
@@ -325,7 +325,7 @@ class SipEndpoint:
 
     def _datagram(self, octets: bytes, flow: Flow) -> None:
         if self._recorder is not None:
-            self._record(flow, octets, sent=False)
+            self._record(flow, octets, self._clock.now(), sent=False)
         try:
             message = parse_datagram(octets, self._limits)
         except MalformedMessage as fault:
@@ -399,6 +399,8 @@ class SipEndpoint:
             on_result(result)
 
     def _write(self, flow: Flow, octets: bytes) -> bool:
+        # Before the sending: what it leads to must not be captured as having happened earlier.
+        at = self._clock.now()
         if flow.connection is None:
             udp = next((udp for udp in self._udp if udp.carries(flow)), None)
             is_written = udp is not None and udp.send(octets, flow.remote)
@@ -406,7 +408,7 @@ class SipEndpoint:
             connection = self._connections.get(flow.connection)
             is_written = connection is not None and connection.write(octets)
         if is_written and self._recorder is not None:
-            self._record(flow, octets, sent=True)
+            self._record(flow, octets, at, sent=True)
         return is_written
 
     def _send_response(self, output: SendResponse) -> None:
@@ -431,10 +433,10 @@ class SipEndpoint:
     def _response_failed(self, key: ServerTransactionKey, reason: str) -> None:
         self._perform(self._layer.response_send_failed(key, reason, self._loop.time()))
 
-    def _record(self, flow: Flow, octets: bytes, *, sent: bool) -> None:
+    def _record(self, flow: Flow, octets: bytes, at: float, *, sent: bool) -> None:
         assert self._recorder is not None
         self._recorder.record(
-            self._clock.now(),
+            at,
             flow.transport,
             flow.local,
             flow.remote,
