@@ -8,7 +8,7 @@ a file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -73,6 +73,10 @@ def _identity(kind: type[_AnyIdentity], value: Any) -> _AnyIdentity:
 
 
 def _listen_address(value: Any) -> ListenAddress:
+    if isinstance(value, str) and value.endswith(":0"):
+        # The system chooses; elsewhere no port is 0.
+        transport, host, _ = _transport_address(value[:-1] + "1")
+        return ListenAddress(transport, host, 0)
     transport, host, port = _transport_address(value)
     return ListenAddress(transport, host, port)
 
@@ -378,8 +382,17 @@ def _validate(kind: type[_Configuration], values: Mapping[str, Any], path: Path)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(entry) for entry in error.errors()]
+        entries = error.errors()
+        faults = [_fault(entry) for entry in entries if not _is_echo(entry, entries)]
         raise ConfigurationError("\n".join(f"{path}: {fault}" for fault in faults)) from None
+
+
+def _is_echo(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether an array is called too short only because its entries are faulty."""
+    place = entry["loc"]
+    return entry["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place for other in entries if other is not entry
+    )
 
 
 def _fault(entry: Mapping[str, Any]) -> str:
