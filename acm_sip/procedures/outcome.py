@@ -23,6 +23,7 @@ from acm_sip.procedures.records import (
 
 __all__ = ["answered", "encode_outcome", "response_row"]
 
+_MAX_NAMED_OCTETS: Final = 500_000  # ours: half of what a body may have; some 2,000 users
 _MAX_TEXT_CHARACTERS: Final = 500  # ours: a sentence for people; a Warning may be of any length
 
 
@@ -40,7 +41,7 @@ def encode_outcome(
         result = Result(
             outcome=Outcome.FAILURE,
             cause=failure.cause,
-            mc_service_ids=failure.mc_service_ids,
+            mc_service_ids=_as_many_as_fit(failure.mc_service_ids),
             text=text,
             language="en" if text else None,
         )
@@ -52,6 +53,16 @@ def encode_outcome(
         result=result,
     )
     return response, encode_body(response)
+
+
+def _as_many_as_fit(mc_service_ids: tuple[McServiceId, ...]) -> tuple[McServiceId, ...]:
+    """Bound the users that a result names: a request may list more than a response can hold."""
+    left = _MAX_NAMED_OCTETS
+    for count, entry in enumerate(mc_service_ids):
+        left -= 100 + 5 * len(entry.text)  # its elements, and each character escaped
+        if left < 0:
+            return mc_service_ids[:count]
+    return mc_service_ids
 
 
 def _printable(text: str) -> str:
