@@ -150,12 +150,8 @@ def test_rule_30_from_never_authorizes_and_is_not_checked(from_: str) -> None:
         pytest.param(examples.EVE, 403, id="rule-28-of another user"),
         pytest.param(examples.BOB, 403, id="rule-28-of the partner"),
         pytest.param(McServiceId("sips:alice.mcptt@mc1.example"), 403, id="rule-28-other scheme"),
-        pytest.param(
-            McServiceId("SIP:alice%2Emcptt@MC1.example"), 202, id="rule-25-same"
-        ),
-        pytest.param(
-            McServiceId("sip:ALICE.mcptt@mc1.example"), 403, id="rule-25-case"
-        ),
+        pytest.param(McServiceId("SIP:alice%2Emcptt@MC1.example"), 202, id="rule-25-same"),
+        pytest.param(McServiceId("sip:ALICE.mcptt@mc1.example"), 403, id="rule-25-case"),
     ],
 )
 def test_rule_28_requesting_mc_service_id_must_be_of_the_binding(
