@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 __all__ = ["LabError", "LabProcess"]
 
@@ -48,19 +48,27 @@ class LabProcess:
     async def start(self) -> None:
         """Start it, in a session of its own: a Ctrl-C reaches it through the lab only."""
         with self._log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "acm_sip.cli",
-                *self.arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._is_started = True
-        self._reading = asyncio.create_task(self._read())
+            starting = asyncio.create_task(self._spawn(log))
+            try:
+                await asyncio.shield(starting)
+            finally:
+                # A start that is interrupted half way would leave a process that nobody ends.
+                self._process = await starting
+                self._reading = asyncio.create_task(self._read())
+                self._is_started = True
+
+    async def _spawn(self, log: IO[bytes]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "acm_sip.cli",
+            *self.arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
 
     async def wait_line(self, start: str, within_s: float) -> str:
         """Return the first line of its standard output that starts so.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -29,6 +29,9 @@ __all__ = [
     "load_configuration",
     "read_input",
 ]
+
+# Ours: far above the 1 MiB that a body may have, so that the codec says what is too large.
+_MAX_INPUT_OCTETS: Final = 16 * 1024 * 1024
 
 _Identity = TypeVar("_Identity", McServiceId, FunctionalAlias, AcmTransactionId)
 
@@ -76,9 +79,13 @@ def load_configuration(path: Path) -> ServerConfiguration | ClientConfiguration:
 def read_input(path: Path) -> bytes:
     """Read a file that the user named.
 
-    :raises NotUsable: it cannot be read.
+    :raises NotUsable: it cannot be read, or is larger than any document may be.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            octets = stream.read(_MAX_INPUT_OCTETS + 1)
     except OSError as error:
         raise NotUsable(f"{path}: {error.strerror}") from None
+    if len(octets) > _MAX_INPUT_OCTETS:
+        raise NotUsable(f"{path}: larger than {_MAX_INPUT_OCTETS} octets")
+    return octets

@@ -58,7 +58,7 @@ def _validate(path: Path, mode: Literal["strict", "report"]) -> int:
     if any(fault.rule in _NOT_A_DOCUMENT and _is_root(fault) for fault in faults):
         error_line(_line(path, faults[0]))
         return 2
-    for fault in faults:
+    for fault in sorted(faults, key=lambda fault: fault.line or 0):
         click.echo(printable(_line(path, fault)))
     if faults:
         return 1
