@@ -46,6 +46,7 @@ from acm_sip.procedures.role import ReadRequest, Role
 from acm_sip.procedures.server_role import AcmServerRole
 from acm_sip.sip.header_fields import HeaderFields
 from acm_sip.sip.message import Request
+from acm_sip.stores import AcmStore
 from tests.harness.fake_records import FakeRecords, FakeStore, only
 from tests.procedures import examples
 from tests.procedures.examples import decoded
@@ -175,7 +176,11 @@ class Entity:
         """Lose everything but the store."""
         for attempt in self.network.under_way(self):
             attempt.is_open = False
-        self.store.end_leases()
+        if isinstance(self.store, AcmStore):
+            self.store.close()
+            self.store = AcmStore.open(self.store.path)
+        else:
+            self.store.end_leases()
 
     @property
     def facts(self) -> FakeRecords:
@@ -185,6 +190,9 @@ class Entity:
 
     @property
     def transactions(self) -> list[AcmTransaction]:
+        if isinstance(self.store, AcmStore):
+            with self.store.read() as reader:
+                return reader.list_transactions(_NO_LIMIT)
         return list(self.facts.tables.transactions.values())
 
     @property
@@ -196,6 +204,9 @@ class Entity:
 
     @property
     def rows(self) -> list[OutboxRow]:
+        if isinstance(self.store, AcmStore):
+            with self.store.read() as reader:
+                return [entry.row for entry in reader.list_outbox(_NO_LIMIT)]
         return list(self.facts.tables.rows.values())
 
 
