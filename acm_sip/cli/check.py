@@ -20,12 +20,12 @@ def config() -> None:
 @config.command()
 @CONFIGURATION_FILE
 def check(configuration_file: Path) -> None:
-    r"""Check the configuration of a server or of a client; errors name the dotted key.
+    """Check the configuration of a server or of a client; errors name the dotted key.
 
     \b
     Example:
         acm-sip config check tools/lab/primary.toml
-    """
+    """  # noqa: D301 - \b is for click
     configuration = load_configuration(configuration_file)
     click.echo(f"{configuration_file}: {_describe(configuration)}")
 

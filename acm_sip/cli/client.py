@@ -44,7 +44,7 @@ _LATER: Final = frozenset({"l", "later"})
 def client(
     configuration_file: Path, accepts: bool, reject_cause: str | None, text: str | None
 ) -> None:
-    r"""Be a user who is asked: show each request with what it would change, and answer it.
+    """Be a user who is asked: show each request with what it would change, and answer it.
 
     Without --accept or --reject a prompt asks for each request. What is put off, or not decided
     before the end of the input, is asked again at the next start. Ctrl-C ends it.
@@ -53,7 +53,7 @@ def client(
     Example:
         acm-sip client tools/lab/bob.toml
         acm-sip client tools/lab/bob.toml --reject local-policy --text "not today"
-    """
+    """  # noqa: D301 - \b is for click
     if accepts and reject_cause is not None:
         raise click.UsageError("give at most one of --accept and --reject")
     if reject_cause is not None and (not reject_cause or reject_cause.split() != [reject_cause]):

@@ -50,7 +50,7 @@ _CAPTURE: Final = "demo.pcapng"
 def demo(
     ctx: click.Context, document_file: Path | None, directory: Path | None, keep: bool
 ) -> None:
-    r"""Run the update of a UE initial configuration between two MC systems, from step 1 to 10.
+    """Run the update of a UE initial configuration between two MC systems, from step 1 to 10.
 
     Four processes with stores of their own talk SIP over TCP on 127.0.0.1: client A, its primary
     ACM server P, the partner ACM server Q, and client B, who accepts. Needs no root, no network.
@@ -62,7 +62,7 @@ def demo(
     Example:
         acm-sip demo
         acm-sip demo --ue-init-config ue-init-config.xml --directory /tmp/demo --keep
-    """
+    """  # noqa: D301 - \b is for click
     document = lab_files.default_document() if document_file is None else read_input(document_file)
     if document_file is not None:
         _refuse_unusable(document_file, document)

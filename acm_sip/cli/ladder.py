@@ -52,7 +52,7 @@ def _read_names(
 def ladder(
     ctx: click.Context, capture: Path, shows_all: bool, names: dict[str, Any], width: int | None
 ) -> None:
-    r"""Draw the SIP messages of a capture: who sent which information flow to whom.
+    """Draw the SIP messages of a capture: who sent which information flow to whom.
 
     Reads pcap and pcapng, its own or anybody's, over UDP and TCP. Of a file that is cut it draws
     what stands before the cut, and exits 2.
@@ -60,7 +60,7 @@ def ladder(
     \b
     Example:
         acm-sip ladder pcaps/ue-initial-configuration-update-accepted-by-user.pcapng
-    """
+    """  # noqa: D301 - \b is for click
     builder = LadderBuilder(names, fold=() if shows_all else FOLDED_METHODS)
     fault: CaptureError | None = None
     try:

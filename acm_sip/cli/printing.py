@@ -6,15 +6,12 @@ through :func:`printable` before it is shown.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 __all__ = ["NotUsable", "error_line", "instant", "octets_as_hex", "print_table", "printable"]
 
@@ -60,15 +57,14 @@ def error_line(text: str) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: framed on a terminal; elsewhere one line per row, tabs between, uncut."""
-    console = Console()
-    if not console.is_terminal:
-        for row in (head, *rows):
-            click.echo("\t".join(printable(cell) for cell in row))
+    """Print a table, uncut: in columns on a terminal, elsewhere with a tab between two cells."""
+    lines = [[printable(cell) for cell in row] for row in (head, *rows)]
+    if not sys.stdout.isatty():
+        for line in lines:
+            click.echo("\t".join(line))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in head:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console.print(table)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        text = "  ".join(cells).rstrip()
+        click.echo(text if number else click.style(text, bold=True))

@@ -77,7 +77,7 @@ def _target(transport: str, host: str, port: int | None, request_uri: str) -> _T
 )
 @click.pass_context
 def probe(ctx: click.Context, peer: _Target, within_s: float) -> None:
-    r"""Send OPTIONS to a peer; report what it accepts and supports, and whether it does ACM.
+    """Send OPTIONS to a peer; report what it accepts and supports, and whether it does ACM.
 
     PEER is udp:HOST:PORT, tcp:HOST:PORT or a SIP URI; of a host name the address is asked for,
     not the services (RFC 3263 NAPTR and SRV).
@@ -89,7 +89,7 @@ def probe(ctx: click.Context, peer: _Target, within_s: float) -> None:
     Example:
         acm-sip probe udp:127.0.0.1:5060
         acm-sip probe "sip:acm@mc2.example;transport=tcp"
-    """
+    """  # noqa: D301 - \b is for click
     try:
         result, rtt_s = run(_probe(peer, within_s))
     except StoppedBySignal:

@@ -42,7 +42,7 @@ class _Program(click.Group):
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="acm-sip", prog_name="acm-sip")
 def program() -> None:
-    r"""Administrative configuration between interconnected MC systems, over SIP.
+    """Administrative configuration between interconnected MC systems, over SIP.
 
     3GPP TS 23.280 clause 10.17: an ACM client and an ACM server for interoperability tests, and
     the tools around them.
@@ -50,7 +50,7 @@ def program() -> None:
     \b
     Begin with:
         acm-sip demo
-    """
+    """  # noqa: D301 - \b is for click
 
 
 for _command in (demo, serve, update, client, show, probe, validate, ladder, config):

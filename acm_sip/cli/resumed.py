@@ -11,13 +11,12 @@ from typing import Final
 
 from acm_sip.cli.outcome import print_outcome
 from acm_sip.cli.running import StoppedBySignal, run
-from acm_sip.cli.update import wait_with_progress
+from acm_sip.cli.update import log_beside_progress, wait_with_progress
 from acm_sip.errors import StoreError
 from acm_sip.identities import AcmTransactionId
 from acm_sip.procedures.records import AcmTransaction, Side
 from acm_sip.runtime.client import AcmClient
 from acm_sip.runtime.configuration import ClientConfiguration
-from acm_sip.runtime.log import configure_logging
 from acm_sip.stores import AcmStore
 
 __all__ = ["resume"]
@@ -36,7 +35,7 @@ def resume(
         known = _own_request(store, acm_transaction_id)
     if known.outcome is not None:
         return print_outcome(known)
-    configure_logging(configuration.log.level, configuration.log.format)
+    log_beside_progress(configuration)
     try:
         return print_outcome(run(_wait(configuration, acm_transaction_id, wait_s)))
     except StoppedBySignal:

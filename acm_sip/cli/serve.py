@@ -27,7 +27,7 @@ _SWITCH_INTERVAL_S: Final = 0.0005
 @click.command()
 @SERVER_FILE
 def serve(configuration_file: Path) -> None:
-    r"""Serve as the ACM server of an MC system, primary and partner in one.
+    """Serve as the ACM server of an MC system, primary and partner in one.
 
     When it listens, a line on standard output says so, with the ports that the system chose for
     port 0; logs go to standard error. SIGTERM and Ctrl-C end it in order, with exit status 0.
@@ -36,7 +36,7 @@ def serve(configuration_file: Path) -> None:
     Example, in two terminals:
         acm-sip serve tools/lab/primary.toml
         acm-sip serve tools/lab/partner.toml
-    """
+    """  # noqa: D301 - \b is for click
     configuration = load_server_configuration(configuration_file)
     configure_logging(configuration.log.level, configuration.log.format)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)

@@ -39,7 +39,7 @@ _LIMIT_OPTION = click.option(
 
 @click.group()
 def show() -> None:
-    r"""Show what the store of a server or of a client holds.
+    """Show what the store of a server or of a client holds.
 
     Reads only, and works while the server runs. Each command takes the configuration file that
     names the store.
@@ -48,7 +48,7 @@ def show() -> None:
     Example:
         acm-sip show transactions tools/lab/primary.toml
         acm-sip show configuration tools/lab/primary.toml --partner mc2
-    """
+    """  # noqa: D301 - \b is for click
 
 
 @show.command()
@@ -64,17 +64,17 @@ def transactions(configuration_file: Path, side: str | None, only_open: bool, li
         )
         waiting = {entry.row.transaction_number for entry in reader.list_outbox(limit * 10)}
     print_table(
-        ("id", "side", "state", "requester", "target", "received", "outcome", "under way"),
+        ("received", "side", "state", "outcome", "under way", "requester", "target", "id"),
         [
             (
-                transaction.acm_transaction_id.text,
+                instant(transaction.received_at),
                 transaction.side.value,
                 transaction.state.value,
-                transaction.requesting_mc_service_id.text,
-                _target(transaction),
-                instant(transaction.received_at),
                 _outcome(transaction),
                 "yes" if transaction.number in waiting else "-",
+                transaction.requesting_mc_service_id.text,
+                _target(transaction),
+                transaction.acm_transaction_id.text,
             )
             for transaction in found
         ],
@@ -98,7 +98,7 @@ def transaction(
     configuration_file: Path,
     wait_s: float | None,
 ) -> None:
-    r"""One ACM transaction, by its id; with --wait the resumed wait of "acm-sip update".
+    """One ACM transaction, by its id; with --wait the resumed wait of "acm-sip update".
 
     \b
     Exit status with --wait: 0 success, 1 failure, 3 still pending.
@@ -106,7 +106,7 @@ def transaction(
     \b
     Example:
         acm-sip show transaction urn:uuid:0b0e... tools/lab/alice.toml --wait 60
-    """
+    """  # noqa: D301 - \b is for click
     configuration = load_configuration(configuration_file)
     if wait_s is not None:
         if not isinstance(configuration, ClientConfiguration):

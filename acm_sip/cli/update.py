@@ -23,7 +23,7 @@ from acm_sip.runtime.configuration import ClientConfiguration, load_client_confi
 from acm_sip.runtime.log import configure_logging
 from acm_sip.stores import AcmStore
 
-__all__ = ["TRANSACTION_LINE", "update", "wait_with_progress"]
+__all__ = ["TRANSACTION_LINE", "log_beside_progress", "update", "wait_with_progress"]
 
 TRANSACTION_LINE: Final = "ACM transaction "
 _DAY_S: Final = 86_400.0
@@ -84,7 +84,7 @@ def update(
     expires_s: float,
     wait_s: float | None,
 ) -> None:
-    r"""Ask the partner MC system to update the UE initial configuration of migrating USERs.
+    """Ask the partner MC system to update the UE initial configuration of migrating USERs.
 
     Prints the ACM transaction id at once, then the outcome. A request that is still pending when
     the wait is over stays alive; "acm-sip show transaction" resumes the wait.
@@ -94,16 +94,16 @@ def update(
 
     \b
     Example:
-        acm-sip update tools/lab/alice.toml ue-init-config.xml \
+        acm-sip update tools/lab/alice.toml ue-init-config.xml \\
             sip:carol@mc1.example --target sip:bob.mcptt@mc2.example --wait 60
-    """
+    """  # noqa: D301 - \b is for click
     receiver = target or target_alias
     if receiver is None or (target is not None and target_alias is not None):
         # Table 10.17.2.13-1 NOTE 1; of the two that may be, we send one.
         raise click.UsageError("give exactly one of --target and --target-alias")
     configuration = load_client_configuration(configuration_file)
     octets = read_input(document)
-    configure_logging(configuration.log.level, configuration.log.format)
+    log_beside_progress(configuration)
     made: list[AcmTransactionId] = []
 
     async def command() -> AcmTransaction | None:
@@ -129,6 +129,13 @@ def update(
     if outcome is None:
         click.echo(f"resume: acm-sip show transaction {made[0]} {configuration_file} --wait 60")
     ctx.exit(status)
+
+
+def log_beside_progress(configuration: ClientConfiguration) -> None:
+    """Log as configured, but leave warnings to the progress line where a terminal has one."""
+    level = configuration.log.level
+    is_told_by_progress = sys.stderr.isatty() and level == "warning"
+    configure_logging("error" if is_told_by_progress else level, configuration.log.format)
 
 
 async def wait_with_progress(

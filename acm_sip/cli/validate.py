@@ -32,7 +32,7 @@ _NOT_A_DOCUMENT: Final = frozenset({"well-formed", "root"})
 def validate(
     ctx: click.Context, files: tuple[Path, ...], mode: Literal["strict", "report"]
 ) -> None:
-    r"""Validate ACM bodies and UE initial configuration documents.
+    """Validate ACM bodies and UE initial configuration documents.
 
     The root element tells which of the two a file is. A fault is one line,
     FILE:LINE: PATH: RULE: what is wrong.
@@ -44,7 +44,7 @@ def validate(
     \b
     Example:
         acm-sip validate ue-init-config.xml
-    """
+    """  # noqa: D301 - \b is for click
     ctx.exit(max(_validate(path, mode) for path in files))
 
 

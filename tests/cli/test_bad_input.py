@@ -167,3 +167,12 @@ def test_demo_with_a_document_that_breaks_a_rule(tmp_path: Path) -> None:
     path = tmp_path / "document.xml"
     path.write_text(DOCUMENT.read_text().replace("https://idms.mc1.example/token", "no URI"))
     assert_one_line(invoke("demo", "--ue-init-config", path), "server-uri-usable")
+
+
+@pytest.mark.parametrize("command", sorted(program.commands))
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    text = result.stdout if command != "config" else invoke("config", "check", "--help").stdout
+    assert f"\n      acm-sip {command} " in text.replace("demo\n", "demo \n")
+    assert "\b" not in text
