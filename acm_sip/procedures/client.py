@@ -25,7 +25,13 @@ from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause
 from acm_sip.errors import LocalProtocolError, Refused
 from acm_sip.identities import AcmTransactionId, McServiceId
 from acm_sip.procedures.answers import OK
-from acm_sip.procedures.delivery import Ending, cause_of_refusal, classify, postpone
+from acm_sip.procedures.delivery import (
+    Ending,
+    cause_of_refusal,
+    classify,
+    postpone,
+    refusal_text,
+)
 from acm_sip.procedures.effects import (
     Effect,
     InsertTransaction,
@@ -36,7 +42,12 @@ from acm_sip.procedures.effects import (
     UpdateTransaction,
 )
 from acm_sip.procedures.events import DecisionMade, DeliveryEnded, FlowReceived
-from acm_sip.procedures.outcome import answered, encode_outcome, response_row
+from acm_sip.procedures.outcome import (
+    PROVISIONAL_CAUSES,
+    answered,
+    encode_outcome,
+    response_row,
+)
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.procedure import Failure, procedure_of
 from acm_sip.procedures.records import (
@@ -58,8 +69,6 @@ __all__ = [
     "on_own_request",
     "on_row_deadline",
 ]
-
-_PROVISIONAL_CAUSES = frozenset({Cause.EXPIRED, Cause.PARTNER_UNREACHABLE})
 
 
 def on_own_request(
@@ -180,7 +189,7 @@ def on_delivery_ended(
     effects: list[Effect] = [RemoveOutboxRow(ended.row.number)]
     if transaction.side is Side.HANDLER:
         if ending is Ending.REFUSED:
-            text = f"not taken by the server: {ended.status_code} {ended.warn_text}"
+            text = f"not taken by the server: {refusal_text(ended)}"
             after = replace(transaction, text=text)
             effects += [UpdateTransaction(after), TellUser(after)]
         return effects
@@ -189,7 +198,7 @@ def on_delivery_ended(
     if ending is Ending.DELIVERED:
         effects.append(UpdateTransaction(replace(transaction, state=AcmTransactionState.ACCEPTED)))
         return effects
-    failure = Failure(cause_of_refusal(ended.status_code), f"{ended.status_code} {ended.warn_text}")
+    failure = Failure(cause_of_refusal(ended.status_code), refusal_text(ended))
     return [*effects, *_fail(transaction, failure, ended.at)]
 
 
@@ -260,7 +269,7 @@ def _on_response(
         # A correction: an earlier failure was stated without knowing the outcome, by this client
         # (which keeps no digest of its own words) or by the server.
         was_ours = transaction.response_digest is None
-        if not was_ours and transaction.cause not in _PROVISIONAL_CAUSES:
+        if not was_ours and transaction.cause not in PROVISIONAL_CAUSES:
             raise Refused(errors.FORBIDDEN, "the transaction has been answered already")
     after = answered(transaction, response, event.body.octets, event.body.digest, event.at)
     return (

@@ -24,6 +24,7 @@ from typing import Final
 
 from acm_sip.codec.flows import Cause
 from acm_sip.identities import FunctionalAlias
+from acm_sip.procedures.effects import Log
 from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.functional_alias import choose_holder
 from acm_sip.procedures.mc_system import McSystem
@@ -31,7 +32,16 @@ from acm_sip.procedures.ports import AliasDirectory, Records
 from acm_sip.procedures.procedure import PROCEDURES
 from acm_sip.procedures.records import ContactBinding, DestinationKind, OutboxRow
 
-__all__ = ["Attempt", "Ending", "cause_of_refusal", "classify", "postpone", "resolve"]
+__all__ = [
+    "Attempt",
+    "Ending",
+    "cause_of_refusal",
+    "classify",
+    "postpone",
+    "refusal_log",
+    "refusal_text",
+    "resolve",
+]
 
 _TRY_AGAIN: Final = frozenset({408, 430, 480, 500, 502, 503, 504})
 # Ours: 1, 2, 4 ... seconds between attempts, at most a minute, so that a peer that is back is
@@ -128,6 +138,24 @@ def cause_of_refusal(status_code: int) -> str:
     if status_code in {404, 405, 415, 501}:
         return Cause.PARTNER_UNREACHABLE
     return Cause.INTERNAL_ERROR
+
+
+def refusal_text(ended: DeliveryEnded) -> str:
+    """Return what the receiver said, for the result and the log."""
+    return f"{ended.status_code} {ended.warn_text}".strip()
+
+
+def refusal_log(ended: DeliveryEnded) -> Log:
+    """Return the line of the log for a row that was refused for good."""
+    return Log(
+        "delivery refused",
+        (
+            ("flow", ended.row.flow),
+            ("destination", str(ended.row.destination)),
+            ("answer", refusal_text(ended)),
+        ),
+        is_warning=True,
+    )
 
 
 def _live_contacts(

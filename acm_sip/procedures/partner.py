@@ -29,7 +29,14 @@ from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause, Outcome, Process
 from acm_sip.errors import Refused
 from acm_sip.procedures.answers import ACCEPTED
 from acm_sip.procedures.authorization import authorize_local_response, authorize_partner_request
-from acm_sip.procedures.delivery import Ending, cause_of_refusal, classify, postpone
+from acm_sip.procedures.delivery import (
+    Ending,
+    cause_of_refusal,
+    classify,
+    postpone,
+    refusal_log,
+    refusal_text,
+)
 from acm_sip.procedures.effects import (
     Effect,
     InsertTransaction,
@@ -116,7 +123,7 @@ def on_request(
         request_digest=event.body.digest,
         received_at=event.at,
         expires_at=expires_at,
-        due_at=min(expires_at, event.at + system.longest_expiry_s),
+        due_at=expires_at,
     )
     failure = _verify(system, aliases, partner, transaction, event)
     after, effects = _assess(system, partner, transaction, request, failure, event.at)
@@ -228,26 +235,14 @@ def on_delivery_ended(
         return (PutOutboxRow(postpone(system, records, ended)),)
     effects: list[Effect] = [RemoveOutboxRow(ended.row.number)]
     if ending is Ending.REFUSED:
-        effects.append(
-            Log(
-                "delivery refused",
-                (
-                    ("flow", ended.row.flow),
-                    ("destination", str(ended.row.destination)),
-                    ("answer", f"{ended.status_code} {ended.warn_text}"),
-                ),
-                is_warning=True,
-            )
-        )
+        effects.append(refusal_log(ended))
     is_offer = ended.row.flow == transaction.request_flow
     if not is_offer or transaction.state is AcmTransactionState.ANSWERED:
         return effects
     if ending is Ending.DELIVERED:
         effects.append(UpdateTransaction(replace(transaction, state=AcmTransactionState.OFFERED)))
     else:
-        failure = Failure(
-            cause_of_refusal(ended.status_code), f"{ended.status_code} {ended.warn_text}"
-        )
+        failure = Failure(cause_of_refusal(ended.status_code), refusal_text(ended))
         after, answer = _answer(system, transaction, failure, ended.at)
         effects += [UpdateTransaction(after), answer]
     return effects

@@ -26,11 +26,17 @@ from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause, Outcome, Process
 from acm_sip.errors import Refused
 from acm_sip.procedures.answers import ACCEPTED, OK
 from acm_sip.procedures.authorization import authorize_local_request, authorize_partner_response
-from acm_sip.procedures.delivery import Ending, cause_of_refusal, classify, postpone
+from acm_sip.procedures.delivery import (
+    Ending,
+    cause_of_refusal,
+    classify,
+    postpone,
+    refusal_log,
+    refusal_text,
+)
 from acm_sip.procedures.effects import (
     Effect,
     InsertTransaction,
-    Log,
     PutOutboxRow,
     RemoveOutboxRow,
     RemoveRows,
@@ -38,7 +44,12 @@ from acm_sip.procedures.effects import (
 )
 from acm_sip.procedures.events import DeliveryEnded, FlowReceived
 from acm_sip.procedures.mc_system import LocalUser, McSystem, PartnerSystem
-from acm_sip.procedures.outcome import answered, encode_outcome, response_row
+from acm_sip.procedures.outcome import (
+    PROVISIONAL_CAUSES,
+    answered,
+    encode_outcome,
+    response_row,
+)
 from acm_sip.procedures.ports import AliasDirectory, Records
 from acm_sip.procedures.procedure import Failure, procedure_of
 from acm_sip.procedures.records import (
@@ -60,9 +71,6 @@ __all__ = [
     "on_response",
     "on_row_deadline",
 ]
-
-# A response may still correct these: the failure was ours, made without knowing the outcome.
-_PROVISIONAL_CAUSES = frozenset({Cause.EXPIRED, Cause.PARTNER_UNREACHABLE})
 
 
 def on_request(
@@ -183,7 +191,7 @@ def on_response(records: Records, partner: PartnerSystem, event: FlowReceived) -
         if transaction.response_digest == event.body.digest:
             return (ACCEPTED,)
         was_ours = transaction.response_digest is None
-        if not (was_ours and transaction.cause in _PROVISIONAL_CAUSES):
+        if not (was_ours and transaction.cause in PROVISIONAL_CAUSES):
             raise Refused(errors.FORBIDDEN, "the transaction has been answered already")
     updated = answered(transaction, response, event.body.octets, event.body.digest, event.at)
     effects: list[Effect] = [
@@ -218,7 +226,7 @@ def on_delivery_ended(
     effects: list[Effect] = [RemoveOutboxRow(ended.row.number)]
     if not is_request:
         if ending is Ending.REFUSED:
-            effects.append(_refused_log(ended))
+            effects.append(refusal_log(ended))
         return effects
     if ending is Ending.DELIVERED:
         if transaction.state is AcmTransactionState.FORWARDING:
@@ -226,10 +234,10 @@ def on_delivery_ended(
                 UpdateTransaction(replace(transaction, state=AcmTransactionState.FORWARDED))
             )
         return effects
-    effects.append(_refused_log(ended))
+    effects.append(refusal_log(ended))
     # Once processing, the partner has it: a refusal of the repeat says nothing about the outcome.
     if transaction.state is AcmTransactionState.FORWARDING:
-        failure = Failure(cause_of_refusal(ended.status_code), _text_of(ended))
+        failure = Failure(cause_of_refusal(ended.status_code), refusal_text(ended))
         effects += _fail(system, transaction, failure, ended.at)
     return effects
 
@@ -322,19 +330,3 @@ def _remember_acceptance(
     later = procedure.find_later(records, transaction, request)
     but_for = () if later is None else later.mc_service_ids
     return procedure.apply(transaction, request, Side.PRIMARY, at, but_for)
-
-
-def _text_of(ended: DeliveryEnded) -> str:
-    return f"{ended.status_code} {ended.warn_text}".strip()
-
-
-def _refused_log(ended: DeliveryEnded) -> Log:
-    return Log(
-        "delivery refused",
-        (
-            ("flow", ended.row.flow),
-            ("destination", str(ended.row.destination)),
-            ("answer", _text_of(ended)),
-        ),
-        is_warning=True,
-    )
