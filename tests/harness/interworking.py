@@ -150,8 +150,7 @@ class Entity:
                 now,
                 leased_until=now + 45.0,
                 node=self.name,
-                blocked=busy,
-                window=lambda _: 1,
+                window=lambda name: self.network.window - busy.count(name),
                 limit=_NO_LIMIT,
             )
             for row in rows:
@@ -344,6 +343,7 @@ class Network:
         self.entities: dict[str, Entity] = {}
         self.attempts: list[Attempt] = []
         self.counter: Iterator[int] = itertools.count(1)
+        self.window = 1  # how many MESSAGEs may be under way to one destination
 
     def under_way(self, sender: Entity | None = None) -> list[Attempt]:
         return [a for a in self.attempts if a.is_open and (sender is None or a.sender is sender)]

@@ -382,6 +382,31 @@ def test_rule_18_nothing_ends_a_parked_response() -> None:
     assert world.alice.outcomes == [("success", None)]
 
 
+def test_rule_18_an_expired_binding_is_not_live() -> None:
+    world = make_world()
+    world.bob.register(60)
+    world.network.now += 60.0
+    world.alice.ask(request())
+    for attempt in world.alice.send():
+        world.network.deliver(attempt)
+    for attempt in world.p.send():
+        world.network.deliver(attempt)
+    assert world.q.facts.bindings_of("sip:bob@mc2.example")  # no timer has removed it yet
+    assert [attempt.row.flow for attempt in world.q.send()] == [INDICATION]
+    offer = only(row for row in world.q.rows if row.flow == REQUEST)
+    assert offer.next_attempt_at is None
+
+
+def test_rule_19_what_has_expired_is_not_offered_again() -> None:
+    world = make_world()
+    world.alice.ask(request())
+    world.network.run()
+    world.network.now = T0 + 3600.0
+    world.bob.disconnect()
+    world.bob.register()  # no timer has ended it yet
+    assert [row.flow for row in world.q.rows] == []
+
+
 def test_rule_18_a_refresh_is_no_log_on() -> None:
     world = make_world()
     world.alice.ask(request())

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from acm_sip.procedures.mc_system import Handling
+from acm_sip.identities import McServiceId
+from acm_sip.procedures.effects import PutBinding
+from acm_sip.procedures.mc_system import Handling, PartnerSystem
 from acm_sip.procedures.records import AcmTransactionState, Side
+from tests.harness.fake_records import only
 from tests.harness.interworking import Attempt, World, make_world
 from tests.procedures import examples
 from tests.procedures.examples import (
@@ -124,6 +127,40 @@ def test_rule_12_same_id_of_another_requester_is_another_transaction() -> None:
     assert len(world.p.transactions) == 1
 
 
+def test_rule_12_same_flow_of_another_user_is_no_repeat() -> None:
+    """Two users may speak for one MC service ID; what one asked the other did not."""
+    twin = dataclasses.replace(
+        examples.ALICE_USER, public_identity=examples.EVE_USER.public_identity
+    )
+    system = dataclasses.replace(P_SYSTEM, users=(examples.ALICE_USER, twin))
+    world = make_world(p_system=system)
+    assert world.alice.send_flow(request()).status_code == 202
+    of_alice = only(world.p.facts.tables.bindings.values())
+    of_twin = dataclasses.replace(of_alice, public_identity="sip:eve@mc1.example", flow="tcp:eve")
+    world.p.call(lambda _: [PutBinding(of_twin)])
+    answer = world.p.receive(world.alice.message(request()), examples.source("", "tcp:eve"))
+    assert answer.status_code == 403
+
+
+def test_rule_12_same_flow_of_another_partner_is_no_repeat(world: World) -> None:
+    written = examples.message(request(), examples.Q_PSI.text, examples.P_PSI.text)
+    assert world.q.receive(written, examples.source(examples.P_HOST)).status_code == 202
+    third = third_system(examples.PARTNER_OF_Q)
+    world.q.configure(dataclasses.replace(Q_SYSTEM, partners=(*Q_SYSTEM.partners, third)))
+    replayed = examples.message(request(), examples.Q_PSI.text, third.psi.text)
+    assert world.q.receive(replayed, examples.source(examples.OTHER_HOST)).status_code == 403
+
+
+def third_system(like: PartnerSystem) -> PartnerSystem:
+    return dataclasses.replace(
+        like,
+        name="mc3",
+        psi=examples.SipIdentity("sip:acm@mc3.example"),
+        domains=frozenset({"mc3.example"}),
+        addresses=frozenset({examples.OTHER_HOST}),
+    )
+
+
 def test_rule_12_only_2xx_are_remembered(world: World) -> None:
     world.p.configure(dataclasses.replace(P_SYSTEM, partners=()))
     assert world.alice.send_flow(request()).status_code == 404
@@ -216,6 +253,7 @@ def test_rule_14_process_indication_after_the_response(world: World) -> None:
 
 def test_rule_14_response_waits_for_the_answer_to_the_process_indication() -> None:
     world = make_world(q_system=examples.automatic(Handling.ACCEPT))
+    world.network.window = 8  # the order is that of the rows, not of the window
     world.alice.ask(request())
     indication = sent(world, "Q", INDICATION)
     assert not [a for a in world.network.send_all() if a.row.flow == RESPONSE]
@@ -297,17 +335,12 @@ def test_rule_36_response_refused_at_the_partner(world: World, flow: Any, text: 
 
 
 def test_rule_36_response_of_a_partner_that_was_not_asked() -> None:
-    third = dataclasses.replace(
-        examples.PARTNER_OF_P,
-        name="mc3",
-        psi=examples.SipIdentity("sip:acm@mc3.example"),
-        domains=frozenset({"mc3.example"}),
-        addresses=frozenset({examples.OTHER_HOST}),
-    )
+    third = third_system(examples.PARTNER_OF_P)
     world = make_world(p_system=dataclasses.replace(P_SYSTEM, partners=(*P_SYSTEM.partners, third)))
     world.alice.ask(request())
     world.network.run()
-    forged = to_p(world, response(), third.psi.text)
+    of_third = response(handling_mc_service_id=McServiceId("sip:bob@mc3.example"))
+    forged = to_p(world, of_third, third.psi.text)
     answer = world.p.receive(forged, examples.source(examples.OTHER_HOST))
     assert answer.status_code == 403
     assert world.p.transaction.outcome is None
@@ -326,6 +359,46 @@ def test_rule_7_a_response_only_from_whom_it_was_offered_to(world: World) -> Non
     forged = world.bea.send_flow(response(handling_mc_service_id=BOB))
     assert forged.status_code == 403
     assert world.q.transaction.state is AcmTransactionState.OFFERED
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        pytest.param(
+            {"handling_mc_service_id": examples.NED}, "100 function", id="rule-7-as another user"
+        ),
+        pytest.param(
+            {"handling_functional_alias": examples.DUTY},
+            "not active for the handler",
+            id="rule-45-alias that is not active for the handler",
+        ),
+    ],
+)
+def test_rule_7_a_response_in_the_name_of_another(changes: Any, text: str) -> None:
+    world = make_world(q_aliases=examples.AliasTable({examples.DUTY: (BEA,)}))
+    world.alice.ask(request())
+    world.network.run()
+    answer = world.bob.send_flow(response(**changes))
+    assert answer.status_code == 403
+    assert text in warning_of(answer)
+    assert world.q.transaction.outcome is None
+
+
+def test_rule_7_another_who_was_offered_it_cannot_repeat_the_answer() -> None:
+    by_alias = request(target_mc_service_id=None, target_functional_alias=examples.DUTY)
+    world = make_world(logged_on=("alice", "bob", "bea"))
+    world.alice.ask(by_alias)
+    world.network.run()
+    world.q.configure(aliases=examples.AliasTable({examples.DUTY: (BEA,)}))
+    world.bob.disconnect()
+    world.bob.register()  # offered again, to who holds the alias now
+    world.network.run()
+    assert world.q.transaction.offered_to == (BOB.canonical, BEA.canonical)
+    assert world.bob.send_flow(response()).status_code == 202  # the first response wins
+    assert world.bea.send_flow(response()).status_code == 403
+    answer = world.bea.send_flow(response(handling_mc_service_id=BEA))
+    assert answer.status_code == 403
+    assert "already answered: success" in warning_of(answer)
 
 
 def test_rule_7_a_response_that_overtakes_the_2xx_of_the_offer(world: World) -> None:
