@@ -18,10 +18,11 @@ lxml remembers every name it has seen, per thread, so the thread is replaced now
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -66,6 +67,7 @@ _PRUNE_EVERY_S: Final = 60.0
 _LEASE_S: Final = 45.0  # longer than Timer F (32 s), so that no attempt outlives its lease
 _DOCUMENTS_PER_THREAD: Final = 500  # measured: lxml's memory of names stays under 50 MiB
 _BATCH_TRIES: Final = 5
+_AFTER_A_FAULT_S: Final = 60.0  # ours: a row that a bug of ours stops must not stop the others
 _BUSY_RETRY_AFTER_S: Final = 5
 
 log = structlog.get_logger("acm_sip.engine")
@@ -138,7 +140,7 @@ class _Outcome:
 
     performances: list[Performance] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
-    settled: list[Future[None]] = field(default_factory=list)
+    settled: list[tuple[Future[None], Exception | None]] = field(default_factory=list)
     leaving: list[RowLeaves] = field(default_factory=list)
 
 
@@ -307,7 +309,7 @@ class Engine:
             else:
                 self._apply(batch, effects, outcome, event)
                 if isinstance(event, EngineCall):
-                    outcome.settled.append(event.done)
+                    outcome.settled.append((event.done, None))
 
     def _effects_of(self, batch: StoreBatch, event: Event, read: Any) -> Sequence[Effect]:
         match event:
@@ -382,7 +384,15 @@ class Engine:
         if len(rows) == _MAX_LEASED:
             self._next_tick_at = now  # there may be more: do not wait for the next event
         for row in rows:
-            sending = self.role.resolve(batch, row, now)
+            try:
+                sending = self.role.resolve(batch, row, now)
+            except StoreError:
+                raise
+            except Exception as error:  # the boundary of one row
+                log.error("row cannot be sent", row=row.number, flow=row.flow, exc_info=error)
+                later_at = now + _AFTER_A_FAULT_S
+                batch.apply(PutOutboxRow(replace(row, next_attempt_at=later_at)))
+                continue
             if sending is None:
                 # Nobody to send it to: it waits for a log-on, not for time.
                 batch.apply(PutOutboxRow(replace(row, next_attempt_at=None)))
@@ -403,12 +413,12 @@ class Engine:
         performances = [*outcome.performances, *outcome.leaving]
         if performances:
             self._perform(performances)
-        for future in outcome.settled:
-            future.set_result(None)
+        for future, error in outcome.settled:
+            _settle(future, error)
 
     def _fail(self, event: Event, error: Exception, outcome: _Outcome) -> None:
         if isinstance(event, EngineCall):
-            event.done.set_exception(error)
+            outcome.settled.append((event.done, error))  # told once, whatever the batch does
             return
         log.error("decision failed", event_kind=type(event).__name__, exc_info=error)
         if isinstance(event, RequestArrived):
@@ -424,7 +434,7 @@ class Engine:
                 case RequestArrived():
                     answers.append(Answered(event, busy))
                 case EngineCall():
-                    event.done.set_exception(error)
+                    _settle(event.done, error)
                 case _:
                     self._again.append(event)
         if answers:
@@ -432,3 +442,12 @@ class Engine:
         self._next_tick_at = self._clock.now() + _TICK_S
         if self._again and not self._is_stopping:
             self._ended.wait(_TICK_S)  # what waits for the store must not spin
+
+
+def _settle(future: Future[None], error: Exception | None) -> None:
+    """Tell who waits for a call, if somebody still does."""
+    with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
