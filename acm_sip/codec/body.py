@@ -135,7 +135,10 @@ def encode_body(flow: InformationFlow) -> bytes:
 
     :raises LocalProtocolError: the flow holds what XML or the envelope cannot carry.
     """
-    octets = FlowWriter(flow).octets()
+    writer = FlowWriter(flow.element_name, flow.acm_transaction_id)
+    flow.write(writer)
+    writer.extensions(flow.extensions, flow.any_ext)
+    octets = writer.octets()
     if len(octets) > xml.MAX_DOCUMENT_OCTETS:
         raise LocalProtocolError(f"the body has more than {xml.MAX_DOCUMENT_OCTETS} octets")
     return octets

@@ -10,7 +10,7 @@ from acm_sip.codec.flows import (
     UpdateMcServiceUeInitialConfigurationRequest,
     UpdateMcServiceUeInitialConfigurationResponse,
 )
-from acm_sip.codec.flows.base import Outcome
+from acm_sip.codec.flows.result import Outcome
 from acm_sip.identities import AcmTransactionId, McServiceId
 from tests.codec.ue_init_config_particles import BASE as DOCUMENT
 

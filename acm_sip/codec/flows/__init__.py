@@ -6,15 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from acm_sip.codec.flows.base import (
-    AcmRequest,
-    AcmResponse,
-    Cause,
-    InformationFlow,
-    Outcome,
-    Result,
-)
+from acm_sip.codec.flows.base import AcmRequest, AcmResponse, InformationFlow
 from acm_sip.codec.flows.process_indication import ProcessIndication
+from acm_sip.codec.flows.result import Cause, Outcome, Result
 from acm_sip.codec.flows.ue_initial_configuration import (
     UpdateMcServiceUeInitialConfigurationRequest,
     UpdateMcServiceUeInitialConfigurationResponse,

@@ -17,7 +17,7 @@ from lxml import etree
 
 from acm_sip.codec import xml
 from acm_sip.codec.faults import InvalidXml
-from acm_sip.codec.flows.base import InformationFlow, Outcome, Result, collapse
+from acm_sip.codec.flows.result import Outcome, Result, collapse
 from acm_sip.codec.names import ACM_INFO, NAMESPACE, UE_INIT_CONFIG_ROOT, XML_LANG
 from acm_sip.errors import (
     BODY_INVALID,
@@ -170,16 +170,18 @@ class FlowWriter:
 
     __slots__ = ("_flow", "_root", "_splices")
 
-    def __init__(self, flow: InformationFlow) -> None:
+    def __init__(self, element_name: str, acm_transaction_id: AcmTransactionId) -> None:
         self._root = etree.Element(ACM_INFO, nsmap={"acm": NAMESPACE})
         self._splices: list[bytes] = []
-        self._flow = etree.SubElement(self._root, _ACM + flow.element_name)
-        self.text("acm-transaction-id", str(flow.acm_transaction_id))
-        flow.write(self)
-        for extension in flow.extensions:
+        self._flow = etree.SubElement(self._root, _ACM + element_name)
+        self.text("acm-transaction-id", str(acm_transaction_id))
+
+    def extensions(self, extensions: Sequence[bytes], any_ext: bytes | None) -> None:
+        """Write what a flow ends with: foreign elements, then anyExt."""
+        for extension in extensions:
             self._append(extension, "an extension")
-        if flow.any_ext is not None:
-            self._append(flow.any_ext, "anyExt")
+        if any_ext is not None:
+            self._append(any_ext, "anyExt")
 
     def octets(self) -> bytes:
         """Return the document."""

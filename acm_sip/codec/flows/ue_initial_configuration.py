@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from acm_sip.codec import xml
-from acm_sip.codec.flows.base import AcmRequest, AcmResponse, reject_duplicates
+from acm_sip.codec.flows.base import AcmRequest, AcmResponse
 from acm_sip.codec.flows.elements import FlowElement, FlowWriter, format_instant
+from acm_sip.codec.flows.result import reject_duplicates
 from acm_sip.errors import LocalProtocolError
 from acm_sip.identities import McServiceId
 
