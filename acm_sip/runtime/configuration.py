@@ -152,6 +152,12 @@ class RegistrationSection(_Section):
     usual_s: PositiveInt = 600
     longest_s: PositiveInt = 3600
 
+    @model_validator(mode="after")
+    def _in_order(self) -> RegistrationSection:
+        if not self.shortest_s <= self.usual_s <= self.longest_s:
+            raise ValueError("shortest_s, usual_s and longest_s must be in this order")
+        return self
+
 
 class TransactionsSection(_Section):
     """How long ACM transactions live, in seconds."""
@@ -257,11 +263,19 @@ class ServerConfiguration(_Section):
                         f"users[{number}].mc_service_ids: {mc_service_id} is not of system.domains"
                     )
         for alias in self.functional_aliases:
-            _identity(FunctionalAlias, alias)
+            try:
+                _identity(FunctionalAlias, alias)
+            except ValueError as error:
+                raise ValueError(f'functional_aliases."{alias}": {error}') from None
         return self
 
     def _check_domains(self) -> None:
         """Every domain belongs to one system, else nobody could say whose user it is."""
+        if self.system.mc_service_id.domain not in self.system.domains:
+            # A partner would refuse every response that is made in its name.
+            raise ValueError(
+                f"system.mc_service_id: {self.system.mc_service_id} is not of system.domains"
+            )
         owner: dict[str, str] = dict.fromkeys(self.system.domains, "system")
         for number, partner in enumerate(self.partners):
             for domain in partner.domains:
