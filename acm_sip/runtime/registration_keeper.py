@@ -12,6 +12,7 @@ do not come as one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import uuid
@@ -33,6 +34,7 @@ __all__ = ["RegistrationKeeper", "recovery_pause_s"]
 
 _LONGEST_PAUSE_S: Final = 1800.0  # RFC 5626 4.5: max-time
 _PONG_WITHIN_S: Final = 10.0  # RFC 5626 4.4.1
+_LEAVE_WITHIN_S: Final = 2.0  # ours: a server that is gone must not hold up the end by Timer F
 
 log = structlog.get_logger("acm_sip.registration")
 
@@ -86,7 +88,9 @@ class RegistrationKeeper:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         if self._flow is not None:
-            await self._register(self._flow, 0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVE_WITHIN_S):
+                    await self._register(self._flow, 0)
 
     def flow_closed(self, flow: Flow) -> None:
         """Learn that a connection is gone."""
