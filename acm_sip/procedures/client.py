@@ -7,7 +7,7 @@
     response (10)                      not ANSWERED ANSWERED    stored, then 200; told
     no server until the request ends   SENDING      ANSWERED    the user is told
     request of the server (5)          -            UNDECIDED   stored, then 200; told
-    the same request again             any          unchanged   200, asked once only
+    the same request again             any          unchanged   200, asked once only; answered again
     the user decides (6)               UNDECIDED    ANSWERED    response to the server (7)
     refused by the server for good     ANSWERED     ANSWERED    the user is told
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from acm_sip import errors
 from acm_sip.codec.body import DecodedBody
@@ -69,6 +70,8 @@ __all__ = [
     "on_own_request",
     "on_row_deadline",
 ]
+
+_NOT_TAKEN: Final = "not taken by the server: "
 
 
 def on_own_request(
@@ -132,15 +135,17 @@ def on_outcome_wanted(
 
 
 def on_flow(
-    own_identities: Sequence[McServiceId], records: Records, event: FlowReceived
+    server: str, own_identities: Sequence[McServiceId], records: Records, event: FlowReceived
 ) -> Sequence[Effect]:
     """Take a flow from the own server: a request to decide, or the outcome of an own one.
+
+    :param server: PSI of the own ACM server.
 
     :raises Refused: the flow is not for this client, or contradicts what it knows.
     """
     flow = event.body.flow
     if isinstance(flow, AcmRequest):
-        return _on_request(records, event, flow)
+        return _on_request(server, records, event, flow)
     if isinstance(flow, AcmResponse):
         return _on_response(own_identities, records, event, flow)
     raise Refused(errors.FORBIDDEN, "the information flow is not one for a client")
@@ -189,7 +194,7 @@ def on_delivery_ended(
     effects: list[Effect] = [RemoveOutboxRow(ended.row.number)]
     if transaction.side is Side.HANDLER:
         if ending is Ending.REFUSED:
-            text = f"not taken by the server: {refusal_text(ended)}"
+            text = f"{_NOT_TAKEN}{refusal_text(ended)}"
             after = replace(transaction, text=text)
             effects += [UpdateTransaction(after), TellUser(after)]
         return effects
@@ -212,7 +217,9 @@ def on_row_deadline(transaction: AcmTransaction, row: OutboxRow, at: float) -> S
     return effects
 
 
-def _on_request(records: Records, event: FlowReceived, request: AcmRequest) -> Sequence[Effect]:
+def _on_request(
+    server: str, records: Records, event: FlowReceived, request: AcmRequest
+) -> Sequence[Effect]:
     key = TransactionKey(
         Side.HANDLER,
         request.acm_transaction_id.text,
@@ -222,7 +229,11 @@ def _on_request(records: Records, event: FlowReceived, request: AcmRequest) -> S
     if known is not None:
         if known.request_digest != event.body.digest:
             raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
-        return (OK,)
+        if known.response is None or not (known.text or "").startswith(_NOT_TAKEN):
+            return (OK,)
+        # The server refused the answer, a user without a registration perhaps, and asks again.
+        row = response_row(known, DestinationKind.SERVER, server, known.response, event.at)
+        return (RemoveRows(known.number, row.flow), PutOutboxRow(row), OK)
     transaction = AcmTransaction(
         number=event.number,
         side=Side.HANDLER,

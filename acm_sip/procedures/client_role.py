@@ -30,17 +30,20 @@ class AcmClientRole:
 
     :param public_identity: that registers.
     :param mc_service_ids: for which it speaks.
-    :param server_hosts: source addresses of the own ACM server.
+    :param server: PSI of the own ACM server.
+    :param server_hosts: its source addresses.
     """
 
     def __init__(
         self,
         public_identity: SipIdentity,
         mc_service_ids: Sequence[McServiceId],
+        server: str,
         server_hosts: Sequence[str],
     ) -> None:
         self._public_identity = public_identity
         self._mc_service_ids = tuple(mc_service_ids)
+        self._server = server
         self._server_hosts = frozenset(server_hosts)
         self.is_registered = False  # written by the shell; rows wait for it
 
@@ -66,7 +69,7 @@ class AcmClientRole:
         assert read.body is not None
         event = FlowReceived(number, read.at, read.body, read_service(read.request))
         try:
-            return client.on_flow(self._mc_service_ids, records, event)
+            return client.on_flow(self._server, self._mc_service_ids, records, event)
         except RemoteProtocolError as error:
             return self._refused(read.source, error)
 

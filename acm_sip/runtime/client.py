@@ -53,10 +53,13 @@ class AcmClient:
     def __init__(self, configuration: ClientConfiguration) -> None:
         self._configuration = configuration
         section = configuration.client
-        self._role = AcmClientRole(
-            section.public_identity, section.mc_service_ids, (section.next_hop.host,)
-        )
         self._server = section.server.text
+        self._role = AcmClientRole(
+            section.public_identity,
+            section.mc_service_ids,
+            self._server,
+            (section.next_hop.host,),
+        )
         self._hop: Flow | Peer | None = None
         self._registered = asyncio.Event()
         self._requests: asyncio.Queue[AcmTransaction] = asyncio.Queue()
