@@ -239,7 +239,9 @@ class Client(Entity):
     def __init__(
         self, network: Network, name: str, host: str, user: LocalUser, server: Server, store: Any
     ) -> None:
-        self.client_role = AcmClientRole(user.public_identity, user.mc_service_ids, [server.host])
+        self.client_role = AcmClientRole(
+            user.public_identity, user.mc_service_ids, server.system.psi.canonical, [server.host]
+        )
         super().__init__(network, name, host, self.client_role, store)
         self.user = user
         self.server = server
@@ -278,6 +280,9 @@ class Client(Entity):
         """Break the connection: both ends notice."""
         flow, self.flow = self.flow, ""
         self.client_role.is_registered = False
+        for attempt in self.network.under_way():
+            if self in {attempt.sender, attempt.receiver}:
+                self.network.end(attempt, 503, "connection lost")
         self.server.call(lambda batch: self.server.role.on_flow_closed(batch, flow))
 
     @property

@@ -438,6 +438,21 @@ def test_rule_19_offered_again_at_log_on_and_asked_once(how: str) -> None:
     assert world.q.transaction.state is AcmTransactionState.ANSWERED
 
 
+def test_rule_19_an_answer_that_was_refused_is_given_again_when_asked_again() -> None:
+    world = make_world()
+    world.alice.ask(request())
+    world.network.run()
+    world.bob.decide()
+    world.network.end(sent(world, "bob", RESPONSE), 404, "141 user unknown")
+    world.network.run()
+    assert world.alice.outcomes == []
+    world.bob.disconnect()
+    world.bob.register()
+    world.network.run()
+    assert world.alice.outcomes == [("success", None)]
+    assert len(world.bob.asked) == 1
+
+
 def test_rule_19_what_is_answered_is_not_offered() -> None:
     world = make_world()
     world.alice.ask(request())

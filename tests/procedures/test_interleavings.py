@@ -39,14 +39,17 @@ class Interworking(RuleBasedStateMachine):
 
     @initialize(
         handling=st.sampled_from([Handling.ASK, Handling.ASK, Handling.ACCEPT, Handling.REJECT]),
+        window=st.sampled_from([1, 4]),
     )
-    def start(self, handling: Handling) -> None:
+    def start(self, handling: Handling, window: int) -> None:
         self.world = make_world(
             q_system=examples.automatic(handling),
             q_aliases=examples.AliasTable({DUTY: (BOB, examples.BEA)}),
             logged_on=("alice", "bob", "bea"),
         )
         self.network = self.world.network
+        self.network.window = window
+        self.handling = handling
         self.requests: dict[str, Any] = {}
         self.late: list[Attempt] = []  # given up by the sender, still in the network
 
@@ -58,7 +61,7 @@ class Interworking(RuleBasedStateMachine):
     @precondition(lambda self: len(self.requests) < 4)
     @rule(
         users=st.sampled_from(_USERS),
-        lifetime_s=st.sampled_from([20.0, 600.0, 600.0, 3600.0]),
+        lifetime_s=st.sampled_from([20.0, 600.0, 7200.0, 7200.0]),
         by_alias=st.booleans(),
     )
     def ask(self, users: Any, lifetime_s: float, by_alias: bool) -> None:
@@ -86,6 +89,13 @@ class Interworking(RuleBasedStateMachine):
     def is_asked(transaction: Any) -> bool:
         return transaction.side is Side.HANDLER
 
+    @rule(known=st.sampled_from([{CAROL}, {CAROL, DAVE}, {CAROL, DAVE}, set()]))
+    def learn_users(self, known: Any) -> None:
+        """Q learns or forgets migrating users: what is decided then is decided by that."""
+        self.world.q.configure(
+            examples.partner_system(handling=self.handling, migrating_users=frozenset(known))
+        )
+
     # What the network does
 
     @rule()
@@ -102,14 +112,15 @@ class Interworking(RuleBasedStateMachine):
         if answered := [a for a in self.network.under_way() if a.answers]:
             self.network.answer(self.pick(data, answered))
 
-    @rule(data=st.data())
-    def work(self, data: st.DataObject) -> None:
-        """Deliver and answer at once: most of the time a network does this."""
-        for attempt in self.network.send_all() or self.network.under_way():
-            if attempt.is_open:
-                self.network.deliver(attempt)
-            if attempt.is_open:
-                self.network.answer(attempt)
+    @rule(rounds=st.integers(1, 5), is_answered=st.booleans())
+    def work(self, rounds: int, is_answered: bool) -> None:
+        """Deliver, and answer at once: most of the time a network does this."""
+        for _ in range(rounds):
+            for attempt in self.network.send_all() or self.network.under_way():
+                if attempt.is_open:
+                    self.network.deliver(attempt)
+                if attempt.is_open and is_answered:
+                    self.network.answer(attempt)
 
     @rule(data=st.data(), status_code=st.sampled_from([408, 408, 500, 503]))
     def lose(self, data: st.DataObject, status_code: int) -> None:
@@ -122,7 +133,7 @@ class Interworking(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver_late(self, data: st.DataObject) -> None:
         past = [a for a in self.late + self.network.attempts if not a.is_open and a.receiver]
-        past = [a for a in past if a.source.flow == a_flow(a)]
+        past = [a for a in past if is_flow_open(a)]
         if past:
             self.network.deliver(self.pick(data, past))
 
@@ -194,6 +205,14 @@ class Interworking(RuleBasedStateMachine):
         configurations = self.at("q", "configurations")
         assert {key[2]: c.digest for key, c in configurations.items()} == held
 
+    @invariant()
+    def later_requests_are_not_undone(self) -> None:
+        by_user: dict[str, list[int]] = {}
+        for applied in self.applied():
+            for user in applied.users:
+                by_user.setdefault(user.canonical, []).append(applied.transaction_number)
+        assert all(numbers == sorted(numbers) for numbers in by_user.values())
+
     def applied(self) -> list[Any]:
         return self.world.q.facts.tables.applied if hasattr(self, "world") else []
 
@@ -213,9 +232,23 @@ class Interworking(RuleBasedStateMachine):
             client.register()
         for entity in self.network.entities.values():
             entity.restart()
-        self.network.run_for(600.0, 20.0)
+        started_at = self.network.now
+        self.network.run_for(120.0, 20.0)
+        for client in (self.world.bob, self.world.bea):
+            for transaction in client.transactions:
+                if transaction.outcome is None:
+                    client.decide(transaction=transaction)
+        self.network.run_for(480.0, 20.0)
+        self.check_nothing_was_left_undone(started_at + 600.0)
         self.network.run_for(2 * DAY_S, DAY_S / 4)
         self.check_the_end()
+
+    def check_nothing_was_left_undone(self, before: float) -> None:
+        """With ten minutes of a network that works, only time that is over ends a request."""
+        for transaction in self.world.alice.transactions:
+            if transaction.expires_at > before:
+                assert transaction.outcome is not None
+                assert transaction.cause not in _PROVISIONAL
 
     def check_the_end(self) -> None:
         world = self.world
@@ -239,9 +272,9 @@ class Interworking(RuleBasedStateMachine):
         self.one_final_outcome()
 
 
-def a_flow(attempt: Attempt) -> str:
-    """The flow the sender has now: a late MESSAGE of a client comes over its old one only."""
-    return attempt.sender.flow if isinstance(attempt.sender, Client) else attempt.source.flow
+def is_flow_open(attempt: Attempt) -> bool:
+    """A late MESSAGE of a client comes over the connection it was sent on, or not at all."""
+    return not isinstance(attempt.sender, Client) or attempt.sender.flow == attempt.source.flow
 
 
 TestInterworking = Interworking.TestCase
