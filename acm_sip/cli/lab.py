@@ -119,7 +119,9 @@ class Lab:
             ]
             raise LabError("\n".join([str(error), *(one.last_words() for one in others)])) from None
         finally:
-            await asyncio.gather(*(process.kill() for process in self._processes.values()))
+            for process in self._processes.values():
+                process.kill()  # all of them, before anything can interrupt the waiting
+            await asyncio.gather(*(process.wait_killed() for process in self._processes.values()))
         # A process that the scenario did not need has recorded nothing.
         parts = [path for letter in "APQB" if (path := self._file(letter, ".pcapng")).exists()]
         for fault in merge(parts, capture):

@@ -117,14 +117,16 @@ class LabProcess:
             break
         return self._process.returncode
 
-    async def kill(self) -> None:
-        """End it at once, if it has not ended."""
-        if not self._is_started:
-            return
-        if self._process.returncode is None:
+    def kill(self) -> None:
+        """End it at once, if it has not ended; :meth:`wait_killed` waits for that."""
+        if self._is_started and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-        await self._reading
+
+    async def wait_killed(self) -> None:
+        """Wait for the end of a process that was killed or never started."""
+        if self._is_started:
+            await self._reading
 
     def error(self, what: str) -> LabError:
         """Return an error that quotes what the process said last."""
