@@ -11,7 +11,7 @@ from typing import Self
 from acm_sip import AcmTransaction, Side
 from acm_sip.procedures.records import UserConfiguration
 from acm_sip.stores import AcmStore, OutboxEntry
-from tests.harness.processes import ROOT, ForkedProcess, Forker, free_port
+from tests.harness.processes import ROOT, ForkedProcess, Forker, Process, free_port
 
 ALICE = "sip:alice.mcptt@mc1.example"
 BOB = "sip:bob.mcptt@mc2.example"
@@ -70,6 +70,10 @@ class Lab:
             if name in SERVERS:
                 process.wait_for("^serving")
         return processes
+
+    def own(self, process: Process) -> Process:
+        """End a process together with the lab."""
+        return self._processes.enter_context(process)
 
     def transactions(self, name: str) -> list[AcmTransaction]:
         """Return what an entity has stored."""

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from acm_sip import AcmTransactionState, Side
-from tests.harness.processes import ForkedProcess, wait_until
+from tests.harness.processes import PYTHON, ForkedProcess, Process, wait_until
 from tests.interop.lab import ALICE, BOB, CAROL, DAVE, NAMES, Lab
 
 ANY_ID = "urn:uuid:[0-9a-f-]+"
@@ -84,6 +84,28 @@ def test_primary_and_then_partner_killed(lab):
     lab.start("partner")
     decide(lab.start("bob"), id_)
     assert_completed_once(lab, alice, id_)
+
+
+def test_the_same_with_the_command_that_people_type(lab):
+    """``acm-sip serve``, started as in the lab: P and then Q die after their 2xx."""
+
+    def serve(name):
+        process = lab.own(Process(PYTHON, "-m", "acm_sip.cli", "serve", lab.path(name), name=name))
+        process.wait_for("^ready ")
+        return process
+
+    primary, alice = serve("primary"), lab.start("alice")
+    id_ = request(alice)
+    wait_until(lambda: state_at(lab, "alice") == "accepted")
+    primary.kill()
+    partner, primary = serve("partner"), serve("primary")
+    wait_until(lambda: state_at(lab, "primary") in {"forwarded", "processing"})
+    partner.kill()
+    partner = serve("partner")
+    decide(lab.start("bob"), id_)
+    assert_completed_once(lab, alice, id_)
+    for process in (primary, partner):
+        assert process.terminate() == 0
 
 
 def test_both_servers_killed_between_the_decision_and_the_outcome(lab):
