@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from acm_sip.errors import RemoteProtocolError
 from acm_sip.uri import SipUri
@@ -31,8 +31,11 @@ class SipIdentity:
     """A SIP or SIPS URI that names somebody.
 
     :param text: the URI as it was received.
+    :cvar term: what TS 23.280 calls this kind of identity.
     :raises RemoteProtocolError: the text is no SIP URI, or carries what an identity may not.
     """
+
+    term: ClassVar[str] = "identity"
 
     text: str = field(compare=False)
     canonical: str = field(init=False)
@@ -40,13 +43,13 @@ class SipIdentity:
 
     def __post_init__(self) -> None:
         if len(self.text) > _MAX_IDENTITY_OCTETS:
-            raise RemoteProtocolError(f"{self._name()} is longer than {_MAX_IDENTITY_OCTETS}")
+            raise RemoteProtocolError(f"{self.term} is longer than {_MAX_IDENTITY_OCTETS}")
         try:
             uri = SipUri.parse(self.text)
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"{self._name()} is not a SIP URI: {error.text}") from None
+            raise RemoteProtocolError(f"{self.term} is not a SIP URI: {error.text}") from None
         if uri.password is not None or uri.headers:
-            raise RemoteProtocolError(f"{self._name()} carries a password or header fields")
+            raise RemoteProtocolError(f"{self.term} carries a password or header fields")
         object.__setattr__(self, "canonical", uri.canonical)
         object.__setattr__(self, "domain", uri.host)
 
@@ -58,24 +61,26 @@ class SipIdentity:
     def __str__(self) -> str:
         return self.text
 
-    @classmethod
-    def _name(cls) -> str:
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class McServiceId(SipIdentity):
     """MC service ID: the identity of an MC service user (TS 23.280 8.1.2)."""
+
+    term: ClassVar[str] = "MC service ID"
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionalAlias(SipIdentity):
     """Functional alias: a role that one or more users hold (TS 23.280 8.1.5)."""
 
+    term: ClassVar[str] = "functional alias"
+
 
 @dataclass(frozen=True, slots=True)
 class McServiceGroupId(SipIdentity):
     """MC service group ID (TS 23.280 8.1.3)."""
+
+    term: ClassVar[str] = "MC service group ID"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,4 +10,6 @@
     registration_keeper.py  keeps a client registered
     flow_names.py           what a binding in the store says about the way back
     clock.py, log.py
+
+What waits, waits here: for sockets, for the store, for time.
 """
