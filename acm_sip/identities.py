@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 from acm_sip.errors import RemoteProtocolError
 from acm_sip.uri import SipUri
@@ -52,11 +52,6 @@ class SipIdentity:
             raise RemoteProtocolError(f"{self.term} carries a password or header fields")
         object.__setattr__(self, "canonical", uri.canonical)
         object.__setattr__(self, "domain", uri.host)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read an identity; the same as calling the class."""
-        return cls(text)
 
     def __str__(self) -> str:
         return self.text
@@ -98,11 +93,6 @@ class AcmTransactionId:
     def __post_init__(self) -> None:
         if _URN.fullmatch(self.text) is None:
             raise RemoteProtocolError("acm-transaction-id is not a URN")
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a transaction id; the same as calling the class."""
-        return cls(text)
 
     def __str__(self) -> str:
         return self.text
