@@ -6,8 +6,10 @@ One server serves all of these tests; each ends with a request that is served.
 from __future__ import annotations
 
 import json
+import random
 import re
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -329,3 +331,78 @@ def test_a_broken_sipp_gets_the_answers_of_the_table(server, tmp_path):
         assert warnings[2] == NO_BODY
         assert warnings[3] is None
         assert all(warning.startswith('399 mc1.example "') for warning in warnings[4:6])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_garbage_hurts_nobody(server, transport, seed):
+    """Messages with octets changed, cut out, doubled; between them a good user is served."""
+    lab, process = server
+    chance = random.Random(seed)
+    with RawPeer(transport, lab.primary_port) as good:
+        good.register()
+        for _ in range(40):
+            with RawPeer(transport, lab.primary_port) as bad:
+                octets = bytearray(message()(bad))
+                for _ in range(chance.randint(1, 6)):
+                    at = chance.randrange(len(octets) if chance.random() < 0.3 else 500)
+                    match chance.randrange(4):
+                        case 0:
+                            octets[at] = chance.randrange(256)
+                        case 1:
+                            del octets[at : at + chance.randint(1, 40)]
+                        case 2:
+                            octets[at:at] = octets[at : at + chance.randint(1, 40)]
+                        case _:
+                            octets[at:at] = chance.choice([b"\r\n", b"\0", b"\r\n\r\n", b"\xff"])
+                bad.send(bytes(octets))
+        assert good.ask(message()(good)).status_code == 202
+    assert not any(
+        word in process.said() for word in ("Traceback", "decision failed", "batch failed")
+    )
+
+
+def test_answers_that_nobody_waits_for_are_not_repeated_to_the_next_user(server):
+    """A connection is gone before its answer: the next one gets its own answers only."""
+    lab, _ = server
+    for _ in range(20):
+        with RawPeer("TCP", lab.primary_port) as hasty:
+            hasty.send(message()(hasty))
+    with RawPeer("TCP", lab.primary_port) as good:
+        good.register()
+        assert good.ask(message()(good)).status_code == 202
+        good.assert_silent()
+
+
+def test_a_slow_peer_does_not_slow_the_others(server):
+    """Thirty peers are in the middle of a message, and one of them never reads."""
+    lab, _ = server
+    with ExitStack() as slow:
+        for _ in range(30):
+            peer = slow.enter_context(RawPeer("TCP", lab.primary_port))
+            peer.send(message()(peer)[:-100])
+        deaf = slow.enter_context(RawPeer("TCP", lab.primary_port, receive_buffer=4096))
+        for _ in range(300):
+            deaf.send(deaf.request("OPTIONS", PSI))
+        with RawPeer("TCP", lab.primary_port) as good:
+            good.register()
+            for _ in range(20):
+                assert good.ask(message()(good)).status_code == 202
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_repeat_gets_the_same_answer_and_has_no_second_effect(server, transport):
+    """The same branch, and then the same flow in a new transaction."""
+    lab, _ = server
+    content = body()
+    with RawPeer(transport, lab.primary_port) as peer:
+        peer.register()
+        before = len(lab.transactions("primary"))
+        octets = peer.request("MESSAGE", PSI, content)
+        answers = [peer.ask(octets), peer.ask(octets)]
+        answers.append(peer.ask(peer.request("MESSAGE", PSI, content)))
+        assert [answer.status_code for answer in answers] == [202, 202, 202]
+        assert answers[0] == answers[1]
+        other = content.replace("Fire brigade", "Police")
+        assert peer.ask(peer.request("MESSAGE", PSI, other)).status_code == 403
+    assert len(lab.transactions("primary")) == before + 1
