@@ -37,6 +37,7 @@ from acm_sip.procedures.effects import (
     PutOutboxRow,
     RemoveBinding,
     TellUser,
+    UpdateTransaction,
 )
 from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.ports import Records
@@ -357,10 +358,25 @@ class Engine:
         if jump_s is not None:
             facts = (("away_s", f"{jump_s:.1f}"),)
             outcome.logs.append(Log("the wall clock was set", facts, is_warning=True))
+        later_at = now + _AFTER_A_FAULT_S
         for row in batch.rows_past_deadline(now, _MAX_BATCH):
-            self._apply(batch, self.role.on_row_deadline(batch, row, now), outcome)
+            try:
+                effects = self.role.on_row_deadline(batch, row, now)
+            except StoreError:
+                raise
+            except Exception as error:  # the boundary of one row
+                log.error("row cannot be given up", row=row.number, exc_info=error)
+                effects = (PutOutboxRow(replace(row, deadline_at=later_at)),)
+            self._apply(batch, effects, outcome)
         for transaction in batch.due_transactions(now, _MAX_BATCH):
-            self._apply(batch, self.role.on_deadline(batch, transaction, now), outcome)
+            try:
+                effects = self.role.on_deadline(batch, transaction, now)
+            except StoreError:
+                raise
+            except Exception as error:  # the boundary of one transaction
+                log.error("deadline failed", transaction=transaction.number, exc_info=error)
+                effects = (UpdateTransaction(replace(transaction, due_at=later_at)),)
+            self._apply(batch, effects, outcome)
         for binding in batch.expired_bindings(now, _MAX_BATCH):
             batch.apply(RemoveBinding(binding))
         if now >= self._next_prune_at:
