@@ -58,9 +58,12 @@ class ObedientRole:
         self.order.append(body)
         if body.startswith(b"boom"):
             raise ZeroDivisionError("decide")
-        effects = [InsertTransaction(transaction(number))]
+        due_at = 1.0 if body == b"due" else None
+        effects = [InsertTransaction(transaction(number, due_at=due_at))]
         if body.startswith(b"row"):
-            effects.append(PutOutboxRow(outbox_row(number, lane=f"lane {number}", octets=body)))
+            late = {"next_attempt_at": None, "deadline_at": 1.0} if b"late" in body else {}
+            row = outbox_row(number, lane=f"lane {number}", octets=body, **late)
+            effects.append(PutOutboxRow(row))
         return [*effects, AnswerRequest(202)]
 
     def resolve(self, records, row, now):
@@ -73,10 +76,12 @@ class ObedientRole:
         return (RemoveOutboxRow(ended.row.number),)
 
     def on_row_deadline(self, records, row, at):
+        if row.octets.startswith(b"row late boom"):
+            raise ZeroDivisionError("deadline")
         return (RemoveOutboxRow(row.number),)
 
     def on_deadline(self, records, transaction, at):
-        return ()
+        raise ZeroDivisionError("due")
 
     def on_flow_closed(self, records, flow):
         return ()
@@ -346,3 +351,13 @@ def test_a_row_that_cannot_be_resolved_holds_no_other_back(bench):
     (leaves,) = bench.leaving(1)
     assert leaves.row.octets == b"row 2"
     assert len(bench.stored()) == 2
+
+
+@pytest.mark.parametrize("fault", [b"due", b"row late boom"])
+def test_a_deadline_that_cannot_be_decided_stops_no_other(bench, fault):
+    bench.submit(fault, b"row late")
+    bench.engine.start()
+    wait_until(lambda: [e.row.octets for e in bench.outbox()] in ([], [b"row late boom"]))
+    bench.submit(b"row")
+    (leaves,) = bench.leaving(1)
+    assert leaves.row.octets == b"row"
