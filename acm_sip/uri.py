@@ -25,16 +25,16 @@ _MAX_HOST_CHARACTERS: Final = 255  # RFC 1035 2.3.4
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:")
 # The character sets of RFC 3261 25.1; an escape is written out so that a bare "%" never passes.
-_USER: Final = r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})++"
-_PASSWORD: Final = r"(?:[A-Za-z0-9\-_.!~*'()&=+$,]|%[0-9A-Fa-f]{2})*+"  # noqa: S105 - a grammar
-_PARAMETER: Final = r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})++"
-_HEADER: Final = r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$]|%[0-9A-Fa-f]{2})"
+_USER: Final = r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]++|%[0-9A-Fa-f]{2})+"
+_PASSWORD: Final = r"(?:[A-Za-z0-9\-_.!~*'()&=+$,]++|%[0-9A-Fa-f]{2})*"  # noqa: S105 - a grammar
+_PARAMETER: Final = r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]++|%[0-9A-Fa-f]{2})+"
+_HEADER: Final = r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$]++|%[0-9A-Fa-f]{2})"
 _SIP_URI: Final = re.compile(
     rf"(?P<scheme>[Ss][Ii][Pp][Ss]?):"
     rf"(?:(?P<user>{_USER})(?::(?P<password>{_PASSWORD}))?@)?"
     rf"(?P<hostport>[A-Za-z0-9.\-]++(?::[0-9]++)?|\[[0-9A-Fa-f:.]++\](?::[0-9]++)?)"
-    rf"(?P<parameters>(?:;{_PARAMETER}(?:={_PARAMETER})?)*+)"
-    rf"(?:\?(?P<headers>{_HEADER}++={_HEADER}*+(?:&{_HEADER}++={_HEADER}*+)*+))?"
+    rf"(?P<parameters>(?:;{_PARAMETER}(?:={_PARAMETER})?)*)"
+    rf"(?:\?(?P<headers>{_HEADER}+={_HEADER}*(?:&{_HEADER}+={_HEADER}*)*))?"
 )
 _HOSTPORT: Final = re.compile(
     r"(?P<host>[A-Za-z0-9.\-]++|\[[0-9A-Fa-f:.]++\])(?::(?P<port>[0-9]++))?"

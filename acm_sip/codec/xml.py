@@ -55,13 +55,14 @@ LARGE_DOCUMENT_TAGS: Final = 2000
 _XML_SPACE: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _DOCTYPE: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL
+    rb"(?:\xef\xbb\xbf)?"
+    rb"(?:[ \t\r\n]++|<\?(?:[^?]++|\?(?!>))*\?>|<!--(?:[^-]++|-(?!->))*-->)*<!DOCTYPE"
 )
 _PLACEHOLDER: Final = "acm-sip-splice"
 _PLACED: Final = re.compile(rb"<\?acm-sip-splice ([0-9]+)\?>")
 _NAME: Final = re.compile(rb"<(\??[^\s<>/?=\"'!]+)")
 _TAG_WITH_ATTRIBUTES: Final = re.compile(
-    rb"<[^\s<>/?=\"'!]++(\s(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+)"
+    rb"<[^\s<>/?=\"'!]++(\s(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*)"
 )
 _ATTRIBUTE: Final = re.compile(rb"(?<![^\s\"'])([^\s=\"']++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')")
 

@@ -46,9 +46,10 @@ __all__ = ["Head", "KeepAlive", "Limits", "MalformedMessage", "read_head"]
 _MAX_REASON_CHARACTERS: Final = 120  # ours: one line of a log
 _CONTROLS: Final = bytes(octet for octet in (*range(32), 127) if octet != ord("\t"))
 # 25.1: only a quoted pair in a quoted string may hold a control character. What follows a quote
-# that is never closed may hold none.
+# that is never closed may hold none. The lookahead, which is never entered twice, keeps it linear.
 _LEGAL_LINE: Final = re.compile(
-    rf'(?:[^"\x00-\x08\x0a-\x1f\x7f]|{QUOTED_STRING})*+(?:"[^\x00-\x08\x0a-\x1f\x7f]*+)?'
+    rf'(?=(?P<closed>(?:[^"\x00-\x08\x0a-\x1f\x7f]++|{QUOTED_STRING})*))(?P=closed)'
+    r'(?:"[^\x00-\x08\x0a-\x1f\x7f]*+)?'
 )
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]++) [Ss][Ii][Pp]/([0-9]++\.[0-9]++)")
 _STATUS_LINE: Final = re.compile(r"[Ss][Ii][Pp]/2\.0 ([1-6][0-9]{2}) ([^\r\n]*+)")

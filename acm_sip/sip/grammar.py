@@ -35,12 +35,15 @@ MAX_UINT32: Final = 2**32 - 1
 LWS: Final = r"[ \t]*+"
 TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105 - a grammar
 # quoted-string: qdtext, or a quoted-pair, which may quote any octet but CR and LF.
-QUOTED_STRING: Final = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\x00-\x09\x0b\x0c\x0e-\x7f])*+"'
+# Possessive here and in every pattern of this package are sets of characters alone: CPython before
+# 3.11.5 (Debian 12 has 3.11.2) repeats a group possessively from the wrong place after a failed
+# attempt. Alternatives that begin with different characters keep the others linear.
+QUOTED_STRING: Final = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]++|\\[\x00-\x09\x0b\x0c\x0e-\x7f])*"'
 # gen-value = token / host / quoted-string; an IPv6 reference is the only host that is no token.
 GENERIC_VALUE: Final = rf"(?:{TOKEN}|{QUOTED_STRING}|\[[0-9A-Fa-f:.]++\])"
 TOKEN_PATTERN: Final = re.compile(TOKEN)
 
-_ITEM: Final = re.compile(rf'(?:[^,"<]|{QUOTED_STRING}|<[^<>]*+>)++')
+_ITEM: Final = re.compile(rf'(?:[^,"<]++|{QUOTED_STRING}|<[^<>]*+>)+')
 _PARAMETER: Final = re.compile(
     rf";{LWS}({TOKEN}){LWS}(?:={LWS}((?:{QUOTED_STRING})|[^;, \t\"]++){LWS})?"
 )

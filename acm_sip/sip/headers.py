@@ -45,25 +45,25 @@ __all__ = [
 _MAX_CACHED_CHARACTERS: Final = 256  # ours: bounds the memory of the caches below
 SIP_SCHEMES: Final = frozenset(("sip", "sips"))
 
-_PARAMETERS: Final = rf"(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{GENERIC_VALUE}{LWS})?)*+"
+_PARAMETERS: Final = rf"(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{GENERIC_VALUE}{LWS})?)*"
 # absoluteURI and SIP-URI share these characters; spaces and brackets can never be inside.
 _URI: Final = r"[A-Za-z][A-Za-z0-9+.\-]*+:[!#-;=?-Z\[\]_a-z~]++"
 _BARE_URI: Final = r"[A-Za-z][A-Za-z0-9+.\-]*+:[!#-+\--:=@-Z\[\]_a-z~]++"
 _NAME_ADDR: Final = re.compile(
-    rf"(?:(?P<quoted>{QUOTED_STRING}){LWS}|(?P<words>(?:{TOKEN}{LWS})*+))"
+    rf"(?:(?P<quoted>{QUOTED_STRING}){LWS}|(?P<words>(?:{TOKEN}{LWS})*))"
     rf"<(?P<uri>{_URI})>{LWS}(?P<parameters>{_PARAMETERS})"
 )
 # RFC 3261 20.10: without brackets what follows ";" belongs to the field, "?" and "," cannot be.
 _ADDR_SPEC: Final = re.compile(rf"(?P<uri>{_BARE_URI}){LWS}(?P<parameters>{_PARAMETERS})")
 _VIA_VALUE: Final = rf"(?:[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++|{GENERIC_VALUE})"  # RFC 5118 4.5
-_VIA_PARAMETERS: Final = re.compile(rf"(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{_VIA_VALUE}{LWS})?)*+")
+_VIA_PARAMETERS: Final = re.compile(rf"(?:;{LWS}{TOKEN}{LWS}(?:={LWS}{_VIA_VALUE}{LWS})?)*")
 _VIA_HOP: Final = re.compile(
     rf"(?P<name>{TOKEN}){LWS}/{LWS}(?P<version>{TOKEN}){LWS}/{LWS}(?P<transport>{TOKEN})[ \t]++"
     rf"(?P<host>[A-Za-z0-9.\-]++|\[[0-9A-Fa-f:.]++\]){LWS}(?::{LWS}(?P<port>[0-9]++){LWS})?"
 )
 _CSEQ: Final = re.compile(rf"([0-9]++)[ \t]++({TOKEN})")
 _MEDIA_TYPE: Final = re.compile(
-    rf"({TOKEN}){LWS}/{LWS}({TOKEN}){LWS}((?:;{LWS}{TOKEN}{LWS}={LWS}{GENERIC_VALUE}{LWS})*+)"
+    rf"({TOKEN}){LWS}/{LWS}({TOKEN}){LWS}((?:;{LWS}{TOKEN}{LWS}={LWS}{GENERIC_VALUE}{LWS})*)"
 )
 _ACCEPT_CONTACT: Final = re.compile(rf"\*{LWS}({_PARAMETERS})")
 _WARNING: Final = re.compile(rf"([0-9]{{3}}) ([!-~]++) ({QUOTED_STRING})")

@@ -28,7 +28,7 @@ _MAX_PARTS: Final = 32  # ours: MCPTT bodies have at most six
 _MAX_FIELDS_OCTETS: Final = 8_192  # ours: the fields of one part
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9'()+_,\-./:=? ]{0,69}[A-Za-z0-9'()+_,\-./:=?]")
 _DISPOSITION: Final = re.compile(
-    rf"({TOKEN}){LWS}((?:;{LWS}{TOKEN}{LWS}(?:={LWS}{GENERIC_VALUE}{LWS})?)*+)"
+    rf"({TOKEN}){LWS}((?:;{LWS}{TOKEN}{LWS}(?:={LWS}{GENERIC_VALUE}{LWS})?)*)"
 )
 _CONTENT_ID: Final = re.compile(r"<([!-;=?-~]++)>")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
