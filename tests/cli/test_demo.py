@@ -43,7 +43,7 @@ def test_it_shows_the_ten_steps_and_seven_messages(demo: tuple[str, Path]) -> No
     output, capture = demo
     table = output.partition("The steps of 10.17.6.2")[2]
     assert re.findall(r"^ +(\d+)  ", table, re.MULTILINE) == [str(step) for step in range(1, 11)]
-    messages = re.findall(r"^ +\d+  (. -> .) +MESSAGE (\d)  .* (\d\d\d) ", table, re.MULTILINE)
+    messages = re.findall(r"^ +\d+  (. -> .) +MESSAGE (\d)  .* (\d\d\d) [A-Z]", table, re.MULTILINE)
     ends = ["A -> P", "P -> Q", "Q -> P", "Q -> B", "B -> Q", "Q -> P", "P -> A"]
     assert [message[0] for message in messages] == ends
     assert [message[1] for message in messages] == list("1234567")
