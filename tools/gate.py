@@ -23,7 +23,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 OTHER_VERSIONS: Final = ("3.12", "3.13")
-COVERAGE_FLOOR_PERCENT: Final = 85  # ours: branches and lines together; see `coverage report`
+COVERAGE_FLOOR_PERCENT: Final = 88  # ours: lines and branches together; two below what was measured
 
 # What the tests on the other versions leave out: what drives foreign programs and what builds.
 NOT_ON_OTHER_VERSIONS: Final = ("tests/interop", "tests/test_packaging.py", "tests/test_readme.py")
