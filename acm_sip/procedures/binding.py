@@ -82,14 +82,14 @@ def write_message(
     return Request("MESSAGE", addressing.request_uri, HeaderFields.from_canonical(fields), octets)
 
 
-def read_service(request: Request) -> str:
-    """Return the MC service that the sender named; MCPTT where it named none that we know."""
-    for field in ("P-Preferred-Service", "P-Asserted-Service"):
-        value = request.headers.get(field)
-        service = None if value is None else names.McService.from_icsi(value)
-        if service is not None:
-            return service.value
-    return names.McService.MCPTT.value
+def read_service(request: Request, *, is_asserted: bool) -> str | None:
+    """Return the MC service that the sender named; None where it named none that we know.
+
+    :param is_asserted: the sender is trusted to assert it (RFC 6050 4.1); a client only prefers.
+    """
+    value = request.headers.get("P-Asserted-Service" if is_asserted else "P-Preferred-Service")
+    service = None if value is None else names.McService.from_icsi(value)
+    return None if service is None else service.value
 
 
 def read_parts(request: Request) -> tuple[BodyPart, ...]:

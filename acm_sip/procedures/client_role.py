@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from acm_sip import errors
 from acm_sip.codec.body import decode_body
+from acm_sip.codec.names import McService
 from acm_sip.errors import Refused, RemoteProtocolError
 from acm_sip.identities import McServiceId, SipIdentity
 from acm_sip.procedures import client
@@ -67,7 +68,8 @@ class AcmClientRole:
     def decide(self, records: Records, read: ReadRequest, number: int) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer."""
         assert read.body is not None
-        event = FlowReceived(number, read.at, read.body, read_service(read.request))
+        service = read_service(read.request, is_asserted=True) or McService.MCPTT.value
+        event = FlowReceived(number, read.at, read.body, service)
         try:
             return client.on_flow(self._server, self._mc_service_ids, records, event)
         except RemoteProtocolError as error:

@@ -73,7 +73,10 @@ class RemoveRows:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRows:
-    """Rows parked for these destinations may go now (a user logged on, an alias is active)."""
+    """Rows for these destinations may go now, parked or waiting for their next attempt.
+
+    A user logged on, an alias is active, a server is back.
+    """
 
     destinations: tuple[str, ...]
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from acm_sip import errors
 from acm_sip.codec.body import decode_body
 from acm_sip.codec.flows import AcmRequest, AcmResponse, InformationFlow, ProcessIndication
+from acm_sip.codec.names import McService
 from acm_sip.errors import Refused, RemoteProtocolError
 from acm_sip.procedures import partner, primary
 from acm_sip.procedures.answers import refuse
@@ -29,7 +30,7 @@ from acm_sip.procedures.effects import (
     UpdateTransaction,
 )
 from acm_sip.procedures.events import DeliveryEnded, FlowReceived
-from acm_sip.procedures.mc_system import LocalUser, McSystem
+from acm_sip.procedures.mc_system import LocalUser, McSystem, PartnerSystem
 from acm_sip.procedures.ports import AliasDirectory, Records
 from acm_sip.procedures.records import (
     AcmTransaction,
@@ -90,8 +91,14 @@ class AcmServerRole:
             if read.body is None:
                 return self._register(records, read)
             sender = authenticate_sender(self._system, records, read.request, read.source, read.at)
-            event = FlowReceived(number, read.at, read.body, read_service(read.request))
-            return self._decide_flow(records, sender, event)
+            is_asserted = (
+                isinstance(sender, PartnerSystem)
+                or read.source.host in self._system.trusted_proxies
+            )
+            service = read_service(read.request, is_asserted=is_asserted)
+            event = FlowReceived(number, read.at, read.body, service or McService.MCPTT.value)
+            effects = self._decide_flow(records, sender, event)
+            return (*effects, *_oddities(read, service))
         except RemoteProtocolError as error:
             return self._refused(read.request, read.source, error)
 
@@ -207,6 +214,18 @@ def _likely_key(request: Request, flow: InformationFlow) -> TransactionKey | Non
     else:
         return None
     return TransactionKey(side, flow.acm_transaction_id.text, requester.canonical)
+
+
+def _oddities(read: ReadRequest, service: str | None) -> Sequence[Log]:
+    """Note what is accepted although a sender should not do it."""
+    assert read.body is not None
+    logs = []
+    if service is None:
+        logs.append(Log("no MC service named", (("source", read.source.flow),)))
+    if read.body.ignored_parts:
+        facts = (("source", read.source.flow), ("parts", ", ".join(read.body.ignored_parts)))
+        logs.append(Log("body parts ignored", facts))
+    return logs
 
 
 def _refusal_log(request: Request, source: Source, status_code: int, text: str) -> Log:

@@ -6,7 +6,9 @@ from typing import Final, Self
 
 import structlog
 
-from acm_sip.procedures.effects import RemoveBinding
+from acm_sip.identities import FunctionalAlias
+from acm_sip.procedures.effects import ReleaseRows, RemoveBinding
+from acm_sip.procedures.records import Destination, DestinationKind
 from acm_sip.procedures.server_role import AcmServerRole
 from acm_sip.runtime.configuration import ServerConfiguration
 from acm_sip.runtime.endpoint import ListenAddress, Peer
@@ -65,7 +67,7 @@ class AcmServer:
                 capture=configuration.capture,
                 capacity=configuration.sip.transaction_capacity,
             )
-            self._forget_dead_flows(store)
+            self._wake(store)
             await self._node.start()
         except BaseException:
             store.close()
@@ -84,19 +86,27 @@ class AcmServer:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def _forget_dead_flows(self, store: AcmStore) -> None:
-        """Bindings are durable, connections are not: their clients register again."""
+    def _wake(self, store: AcmStore) -> None:
+        """Make the store fit this process.
+
+        Bindings are durable, connections are not: their clients register again. Rows for partners
+        and aliases were parked under a configuration that may have changed.
+        """
         with store.read() as reader:
             dead = [
                 binding
                 for binding in reader.list_bindings(_MANY)
                 if is_connection_of_other_node(binding.flow, self._node.node)
             ]
-        if not dead:
-            return
+        to_partners = [Destination(DestinationKind.PARTNER, name) for name in self._partners]
+        to_aliases = [
+            Destination(DestinationKind.ALIAS, FunctionalAlias(alias).canonical)
+            for alias in self._configuration.functional_aliases
+        ]
         with store.transact() as batch:
             for binding in dead:
                 batch.apply(RemoveBinding(binding))
+            batch.apply(ReleaseRows(tuple(str(to) for to in (*to_partners, *to_aliases))))
 
     def _find_hop(self, hop: str) -> Flow | Peer | None:
         kind, _, name = hop.partition(":")

@@ -162,7 +162,7 @@ class WriteBuffer(RecordsOverlay):
             self._released[destination] = None
             for rows in (self._new_rows, self._changed_rows):
                 for number, row in rows.items():
-                    if row.next_attempt_at is None and str(row.destination) == destination:
+                    if str(row.destination) == destination:
                         rows[number] = replace(row, next_attempt_at=0.0)
 
     def _change_binding(self, binding: ContactBinding, new: ContactBinding | None) -> None:
@@ -257,6 +257,7 @@ class WriteBuffer(RecordsOverlay):
         if self._released:  # first: a row that was parked after a release stays parked
             rows: list[dict[str, Any]] = [{"destination": name} for name in sorted(self._released)]
             self._write(self._statements.release_outbox, rows)
+            self._write(self._statements.hasten_outbox, rows)
             self._released.clear()
         if self._removed_rows:  # in order: each may make the next of its lane the first
             removed = [{"number": number} for number in sorted(self._removed_rows)]

@@ -192,6 +192,11 @@ class Statements:
             .where(o.destination == bindparam("b_destination"), o.next_attempt_at.is_(None))
             .values(next_attempt_at=literal_column("0.0"))
         )
+        self.hasten_outbox = self._write(
+            update(outbox)
+            .where(o.destination == bindparam("b_destination"), _ready(outbox))
+            .values(next_attempt_at=literal_column("0.0"))
+        )
         self.outbox_of_flow = select(o.number).where(
             o.transaction_number == bindparam("b_transaction_number"),
             o.flow == bindparam("b_flow"),
@@ -227,7 +232,8 @@ class Statements:
             .where(o.number == bindparam("b_number"))
             .values(leased_until=bindparam("v_leased_until"), node=bindparam("v_node"))
         )
-        unlease = update(outbox).values(leased_until=null(), node=null())
+        # Nobody knows how the attempt ended: the receiver may hold the flow.
+        unlease = update(outbox).values(leased_until=null(), node=null(), is_maybe_delivered=_ONE)
         self.end_leases: Update = unlease.where(o.leased_until <= bindparam("b_now"))
         self.end_all_leases: Update = unlease.where(o.leased_until.is_not(None))
 

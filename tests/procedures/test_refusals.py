@@ -246,6 +246,15 @@ def test_rule_40_a_request_without_icsi_and_feature_tags(world: World) -> None:
     for name in ("P-Preferred-Service", "Accept-Contact"):
         written.headers.remove(name)
     assert world.p.receive(written, world.alice.source).status_code == 202
+    assert [entry.event for entry in world.p.logs] == ["no MC service named"]
+
+
+def test_rule_40_a_client_cannot_assert_a_service(world: World) -> None:
+    icsi = "urn:urn-7:3gpp-service.ims.icsi.mcvideo"
+    assert at_p(world, P_Asserted_Service=icsi).status_code == 202
+    world.network.run()
+    services = [a.request.headers.get("P-Asserted-Service") for a in world.network.attempts]
+    assert set(services) == {"urn:urn-7:3gpp-service.ims.icsi.mcptt"}
 
 
 # Rule 38
@@ -291,6 +300,8 @@ ACM = (f"Content-Type: {names.MEDIA_TYPE}", BODY)
 def test_rule_38_parts(world: World, parts: Any, status_code: int) -> None:
     headers, body = multipart(*parts)
     assert at_p(world, body=body, **headers).status_code == status_code
+    ignored = [entry.event for entry in world.p.logs if entry.event == "body parts ignored"]
+    assert len(ignored) == (status_code == 202 and len(parts) > 1)
 
 
 # Rules 21, 26: tables 10.17.2.13-1 and 10.17.2.14-1 at the servers
