@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -106,6 +107,13 @@ def _request_flow(value: Any) -> str:
     return str(value)
 
 
+def _ip_address(value: Any) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("an IP address in quotes is expected") from None
+
+
 def _cause(value: Any) -> str:
     if not isinstance(value, str) or not value or value != " ".join(value.split()):
         raise ValueError("a token such as " + Cause.LOCAL_POLICY.value)
@@ -117,6 +125,7 @@ UserId = Annotated[McServiceId, BeforeValidator(_mc_service_id)]
 Listen = Annotated[ListenAddress, BeforeValidator(_listen_address)]
 NextHop = Annotated[Peer, BeforeValidator(_peer)]
 RequestFlow = Annotated[str, BeforeValidator(_request_flow)]
+Address = Annotated[str, BeforeValidator(_ip_address)]
 CauseToken = Annotated[str, BeforeValidator(_cause)]
 Domain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
@@ -135,13 +144,19 @@ class SystemSection(_Section):
     alias_domains: tuple[Domain, ...] | None = None
     alias_choice: AliasChoice = AliasChoice.ROUND_ROBIN
 
+    @property
+    def domains_of_aliases(self) -> tuple[str, ...]:
+        """The domains of its functional aliases: its domains where nothing else is said."""
+        return self.domains if self.alias_domains is None else self.alias_domains
+
 
 class SipSection(_Section):
     """Where to listen, and whom to believe."""
 
     listen: tuple[Listen, ...] = Field(min_length=1)
     client_authentication: Literal["none"]
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Address, ...] = ()
+    clients_accept_large_datagrams: bool = False
     transaction_capacity: PositiveInt = 100_000
 
 
@@ -216,7 +231,7 @@ class PartnerSection(_Section):
     alias_domains: tuple[Domain, ...] | None = None
     next_hop: NextHop
     accepts_large_datagrams: bool = False
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
     window: PositiveInt = 1
     migrating_users: tuple[UserId, ...] = ()
     handling: Handling = Handling.ASK
@@ -228,6 +243,25 @@ class PartnerSection(_Section):
         if self.window > 1 and self.next_hop.transport == "UDP":
             raise ValueError("window above 1 needs a next_hop over tcp")
         return self
+
+    @model_validator(mode="after")
+    def _addresses_are_known(self) -> PartnerSection:
+        if not self.addresses:
+            try:
+                ip_address(self.next_hop.host)
+            except ValueError:
+                raise ValueError("addresses is needed where next_hop is a name") from None
+        return self
+
+    @property
+    def domains_of_aliases(self) -> tuple[str, ...]:
+        """The domains of its functional aliases: its domains where nothing else is said."""
+        return self.domains if self.alias_domains is None else self.alias_domains
+
+    @property
+    def source_addresses(self) -> frozenset[str]:
+        """Where its requests come from; from its next hop where nothing else is said."""
+        return frozenset(self.addresses or (str(ip_address(self.next_hop.host)),))
 
     @property
     def peer(self) -> Peer:
@@ -276,14 +310,19 @@ class ServerConfiguration(_Section):
             raise ValueError(
                 f"system.mc_service_id: {self.system.mc_service_id} is not of system.domains"
             )
-        owner: dict[str, str] = dict.fromkeys(self.system.domains, "system")
-        for number, partner in enumerate(self.partners):
-            for domain in partner.domains:
-                if domain in owner:
-                    raise ValueError(
-                        f"partners[{number}].domains: {domain} belongs to {owner[domain]} already"
-                    )
-                owner[domain] = f"partners[{number}]"
+        systems = [
+            ("system", self.system),
+            *((f"partners[{number}]", partner) for number, partner in enumerate(self.partners)),
+        ]
+        for key, attribute in (("domains", "domains"), ("alias_domains", "domains_of_aliases")):
+            owner: dict[str, str] = {}
+            for name, system in systems:
+                for domain in getattr(system, attribute):
+                    if domain in owner:
+                        raise ValueError(
+                            f"{name}.{key}: {domain} belongs to {owner[domain]} already"
+                        )
+                    owner[domain] = name
 
     def mc_system(self) -> McSystem:
         """Return the facts that the procedures rest on."""
@@ -293,9 +332,7 @@ class ServerConfiguration(_Section):
             psi=system.psi,
             mc_service_id=system.mc_service_id,
             domains=frozenset(system.domains),
-            alias_domains=frozenset(
-                system.domains if system.alias_domains is None else system.alias_domains
-            ),
+            alias_domains=frozenset(system.domains_of_aliases),
             users=tuple(
                 LocalUser(
                     user.public_identity,
@@ -310,10 +347,8 @@ class ServerConfiguration(_Section):
                     name=partner.name,
                     psi=partner.psi,
                     domains=frozenset(partner.domains),
-                    alias_domains=frozenset(
-                        partner.domains if partner.alias_domains is None else partner.alias_domains
-                    ),
-                    addresses=frozenset(partner.addresses or (partner.next_hop.host,)),
+                    alias_domains=frozenset(partner.domains_of_aliases),
+                    addresses=partner.source_addresses,
                     migrating_users=frozenset(partner.migrating_users),
                     handling=partner.handling,
                     reject_cause=partner.reject_cause,
@@ -349,9 +384,26 @@ class ClientSection(_Section):
     service: Literal["mcptt", "mcvideo", "mcdata"] = "mcptt"
     server: Identity
     next_hop: NextHop
+    accepts_large_datagrams: bool = False
     registration_s: PositiveInt = 600
     keep_alive_s: PositiveFloat = 95.0
     recovery_base_s: PositiveFloat = 30.0
+
+    @model_validator(mode="after")
+    def _udp_needs_large_datagrams(self) -> ClientSection:
+        # RFC 3261 18.1.1 sends what is larger than 1,300 octets over TCP, where nobody registered.
+        if self.next_hop.transport == "UDP" and not self.accepts_large_datagrams:
+            raise ValueError(
+                "next_hop over udp needs accepts_large_datagrams = true, and"
+                " sip.clients_accept_large_datagrams = true at the server"
+            )
+        return self
+
+    @property
+    def peer(self) -> Peer:
+        """The next hop towards the own ACM server."""
+        hop = self.next_hop
+        return Peer(hop.transport, hop.host, hop.port, self.accepts_large_datagrams)
 
 
 class ClientConfiguration(_Section):

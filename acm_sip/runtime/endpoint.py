@@ -229,6 +229,16 @@ class SipEndpoint:
             (to.host, to.port), partial(self._start_on_connection, request, on_result)
         )
 
+    def local_address(self, peer: Peer) -> tuple[str, int]:
+        """Return the address and port of ours that a peer sees on UDP.
+
+        :raises ConfigurationError: no UDP socket of its address family.
+        """
+        udp = next((udp for udp in self._udp if udp.reaches(peer.host)), None)
+        if udp is None:
+            raise ConfigurationError(f"no UDP socket reaches {peer.host}")
+        return udp.flow_to((peer.host, peer.port)).local
+
     def ping(self, flow: Flow) -> bool:
         """Send the keep-alive of RFC 5626 4.4.1; False when the connection is gone."""
         connection = self._connections.get(flow.connection)

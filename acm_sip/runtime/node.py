@@ -105,7 +105,12 @@ class AcmNode:
         :raises ConfigurationError: an address cannot be bound.
         """
         self._loop = asyncio.get_running_loop()
-        await self.endpoint.start(self)
+        try:
+            await self.endpoint.start(self)
+        except BaseException:
+            if self._recorder is not None:
+                self._recorder.close()
+            raise
         self._engine.start()
 
     async def stop(self) -> None:

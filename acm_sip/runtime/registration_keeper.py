@@ -122,7 +122,7 @@ class RegistrationKeeper:
 
     async def _register_once(self) -> str | None:
         """Connect and register; return why that failed."""
-        hop = self._section.next_hop
+        hop = self._section.peer
         to: Flow | Peer = hop
         if hop.transport == "TCP":
             connected = await self._connect(hop)
@@ -227,8 +227,7 @@ class RegistrationKeeper:
         if isinstance(to, Flow):
             address, parameter = format_hostport(*to.local), ";transport=tcp"
         else:
-            udp = next(a for a in self._endpoint.bound if a.transport == "UDP")
-            address, parameter = format_hostport(udp.host, udp.port), ""
+            address, parameter = format_hostport(*self._endpoint.local_address(to)), ""
         user = self._section.public_identity.text.partition(":")[2].partition("@")[0]
         return (
             f"<sip:{user}@{address}{parameter}>"

@@ -115,7 +115,8 @@ class AcmServer:
             return None if partner is None else partner.peer
         flow = udp_flow(name)
         if flow is not None:
-            return flow
+            accepts_large = self._configuration.sip.clients_accept_large_datagrams
+            return Peer("UDP", *flow.remote, accepts_large)
         transport, node, number = name.split(":")
         if node != self._node.node:
             return None

@@ -30,6 +30,7 @@ class Systems:
         self.plain_host = host
         self.ports = {"mc1": free_port(host), "mc2": free_port(host)}
         self.partner = partner
+        self.sip = {}
 
     def server(self, name):
         other = {"mc1": "mc2", "mc2": "mc1"}[name]
@@ -46,6 +47,7 @@ class Systems:
                     "sip": {
                         "listen": [f"{t}:{self.host}:{self.ports[name]}" for t in ("udp", "tcp")],
                         "client_authentication": "none",
+                        **self.sip,
                     },
                     "store": {"path": str(self.directory / f"{name}.db")},
                     "users": [
@@ -170,6 +172,28 @@ async def test_the_ten_steps(tmp_path, host, is_accepted):
         assert str(outcome.handling_mc_service_id) == str(BOB)
         with pytest.raises(LocalProtocolError, match="decided"):
             await bob.accept(transaction)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_clients_over_udp_where_both_sides_take_large_datagrams(tmp_path, host):
+    systems = Systems(tmp_path, host)
+    systems.sip["clients_accept_large_datagrams"] = True
+
+    def client(user, name):
+        next_hop = f"udp:{systems.host}:{systems.ports[name]}"
+        return systems.client(user, next_hop=next_hop, accepts_large_datagrams=True)
+
+    async with (
+        systems.server("mc1"),
+        systems.server("mc2"),
+        client("alice", "mc1") as alice,
+        client("bob", "mc2") as bob,
+    ):
+        id_ = await ask(alice)
+        await bob.accept(await next_request(bob))
+        outcome = await alice.wait_outcome(id_, WITHIN_S)
+        assert outcome is not None
+        assert outcome.outcome == "success"
 
 
 async def test_an_outcome_that_takes_too_long_is_none_and_comes_later(tmp_path):
