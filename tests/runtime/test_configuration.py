@@ -262,7 +262,12 @@ WRONG = [
     ("partners", "next_hop", '"tcp:127.0.0.1:0"', "partners[0].next_hop: "),
     ("partners", "next_hop", '"udp:127.0.0.1:5062"', "partners[0]: window above 1 needs"),
     ("partners", "addresses", '["mc2.example"]', "partners[0].addresses[0]: an IP address"),
-    ("partners", "alias_domains", '["mc1.test"]', "partners[0].alias_domains: mc1.test belongs to"),
+    (
+        "partners",
+        "alias_domains",
+        '["alias.mc1.example"]',
+        "partners[0].alias_domains: alias.mc1.example",
+    ),
     ("partners", "window", "0", "partners[0].window: "),
     ("partners", "handling", '"maybe"', "partners[0].handling: "),
     ("partners", "reject_cause", '"two  spaces"', "partners[0].reject_cause: "),
@@ -313,7 +318,8 @@ def test_a_wrong_value_is_named(tmp_path, section, key, value, fault):
 def test_a_wrong_value_of_a_client_is_named(tmp_path, key, value):
     found = faults(tmp_path, with_line(CLIENT, "client", key, f"{key} = {value}"), "client")
     assert len(found) == 1
-    assert found[0].startswith("client") and key in found[0], found
+    assert found[0].startswith("client")
+    assert key in found[0], found
 
 
 def test_a_functional_alias_that_is_none_is_named(tmp_path):
