@@ -8,6 +8,7 @@
     primary.py          the primary ACM server: steps 1 to 3, 8 to 10 of 10.17.6.2
     partner.py          the partner ACM server: steps 3 to 8
     client.py           the ACM client as requester and as handler
+    beginning.py        how a transaction and its rows begin; outcome.py: how it is answered
     procedure.py        what each flow adds to the steps that all share
     delivery.py         to whom a row goes now, and what its answer means
     registration.py     the registrar

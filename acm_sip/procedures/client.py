@@ -26,6 +26,7 @@ from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause
 from acm_sip.errors import LocalProtocolError, Refused
 from acm_sip.identities import AcmTransactionId, McServiceId
 from acm_sip.procedures.answers import OK
+from acm_sip.procedures.beginning import begin_transaction, expiry_of, new_row
 from acm_sip.procedures.delivery import (
     Ending,
     cause_of_refusal,
@@ -81,38 +82,24 @@ def on_own_request(
 
     :param server: PSI of the own ACM server.
     """
-    request = body.flow
-    assert isinstance(request, AcmRequest)
-    transaction = AcmTransaction(
+    transaction = begin_transaction(
+        body,
         number=number,
         side=Side.REQUESTER,
-        acm_transaction_id=request.acm_transaction_id,
-        requesting_mc_service_id=request.requesting_mc_service_id,
-        target_mc_service_id=request.target_mc_service_id,
-        target_functional_alias=request.target_functional_alias,
-        origin="self:",
-        counterpart="",
-        request_flow=request.element_name,
-        service=service,
         state=AcmTransactionState.SENDING,
-        request=body.octets,
-        request_digest=body.digest,
+        origin="self:",
+        service=service,
         received_at=at,
         expires_at=expires_at,
         due_at=None,
     )
-    destination = Destination(DestinationKind.SERVER, server)
-    row = OutboxRow(
-        number=0,
-        transaction_number=number,
-        destination=destination,
-        lane=f"{destination}|{number}",
-        flow=request.element_name,
-        service=service,
-        octets=body.octets,
-        created_at=at,
+    row = new_row(
+        transaction,
+        Destination(DestinationKind.SERVER, server),
+        transaction.request_flow,
+        body.octets,
+        at,
         deadline_at=expires_at,
-        next_attempt_at=at,
     )
     return (InsertTransaction(transaction), PutOutboxRow(row))
 
@@ -234,22 +221,15 @@ def _on_request(
         # The server refused the answer, a user without a registration perhaps, and asks again.
         row = response_row(known, DestinationKind.SERVER, server, known.response, event.at)
         return (RemoveRows(known.number, row.flow), PutOutboxRow(row), OK)
-    transaction = AcmTransaction(
+    transaction = begin_transaction(
+        event.body,
         number=event.number,
         side=Side.HANDLER,
-        acm_transaction_id=request.acm_transaction_id,
-        requesting_mc_service_id=request.requesting_mc_service_id,
-        target_mc_service_id=request.target_mc_service_id,
-        target_functional_alias=request.target_functional_alias,
-        origin="server:",
-        counterpart="",
-        request_flow=request.element_name,
-        service=event.service,
         state=AcmTransactionState.UNDECIDED,
-        request=event.body.octets,
-        request_digest=event.body.digest,
+        origin="server:",
+        service=event.service,
         received_at=event.at,
-        expires_at=request.expires_at.timestamp() if request.expires_at else event.at,
+        expires_at=expiry_of(request, event.at),
         due_at=None,
     )
     return (InsertTransaction(transaction), TellUser(transaction), OK)

@@ -45,7 +45,7 @@ class AcmClientRole:
         self._public_identity = public_identity
         self._mc_service_ids = tuple(mc_service_ids)
         self._server = server
-        self._server_hosts = frozenset(server_hosts)
+        self.server_hosts = frozenset(server_hosts)  # written by the shell at log-on
         self.is_registered = False  # written by the shell; rows wait for it
 
     def read(self, request: Request, source: Source, at: float) -> ReadRequest | Sequence[Effect]:
@@ -57,7 +57,7 @@ class AcmClientRole:
                 answer = inspect_extensions(request)
             if answer is not None:
                 return (answer,)
-            if source.host not in self._server_hosts:
+            if source.host not in self.server_hosts:
                 raise Refused(errors.FORBIDDEN, "not from the own ACM server")
             # The document is shown to the user with its faults, so it is read leniently.
             body = decode_body(read_parts(request), document_mode="report")

@@ -12,6 +12,7 @@ from typing import Final
 from acm_sip.codec.body import encode_body
 from acm_sip.codec.flows import AcmResponse, Cause, Outcome, Result
 from acm_sip.identities import McServiceId
+from acm_sip.procedures.beginning import new_row
 from acm_sip.procedures.procedure import Failure, procedure_of
 from acm_sip.procedures.records import (
     AcmTransaction,
@@ -102,16 +103,5 @@ def response_row(
     transaction: AcmTransaction, kind: DestinationKind, name: str, octets: bytes, at: float
 ) -> OutboxRow:
     """Return the row that carries a response one hop on; nothing but delivery ends it."""
-    destination = Destination(kind, name)
-    return OutboxRow(
-        number=0,
-        transaction_number=transaction.number,
-        destination=destination,
-        lane=f"{destination}|{transaction.number}",
-        flow=procedure_of(transaction.request_flow).response.element_name,
-        service=transaction.service,
-        octets=octets,
-        created_at=at,
-        deadline_at=None,
-        next_attempt_at=at,
-    )
+    flow = procedure_of(transaction.request_flow).response.element_name
+    return new_row(transaction, Destination(kind, name), flow, octets, at, deadline_at=None)

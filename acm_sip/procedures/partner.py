@@ -29,6 +29,7 @@ from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause, Outcome, Process
 from acm_sip.errors import Refused
 from acm_sip.procedures.answers import ACCEPTED
 from acm_sip.procedures.authorization import authorize_local_response, authorize_partner_request
+from acm_sip.procedures.beginning import begin_transaction, expiry_of, new_row
 from acm_sip.procedures.delivery import (
     Ending,
     cause_of_refusal,
@@ -101,37 +102,14 @@ def on_request(
     authorize_partner_request(system, partner, request)
     if known is not None:
         raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
-    expires_at = (
-        request.expires_at.timestamp()
-        if request.expires_at is not None
-        else event.at + system.request_expiry_s
-    )
-    octets = complete_request(event.body.octets, expires_at=None)
-    transaction = AcmTransaction(
-        number=event.number,
-        side=Side.PARTNER,
-        acm_transaction_id=request.acm_transaction_id,
-        requesting_mc_service_id=request.requesting_mc_service_id,
-        target_mc_service_id=request.target_mc_service_id,
-        target_functional_alias=request.target_functional_alias,
-        origin=origin,
-        counterpart=partner.name,
-        request_flow=request.element_name,
-        service=event.service,
-        state=AcmTransactionState.KEPT,
-        request=octets,
-        request_digest=event.body.digest,
-        received_at=event.at,
-        expires_at=expires_at,
-        due_at=expires_at,
-    )
+    transaction = _begin(system, origin, partner, event, request)
     failure = _verify(system, aliases, partner, transaction, event)
     after, effects = _assess(system, partner, transaction, request, failure, event.at)
     return (
         InsertTransaction(after),
         PutOutboxRow(_process_indication_row(transaction, event.at)),
         *effects,
-        *_label_log(octets is not event.body.octets, transaction),
+        *_label_log(transaction.request is not event.body.octets, transaction),
         ACCEPTED,
     )
 
@@ -149,20 +127,7 @@ def on_response(
     """
     response = event.body.flow
     assert isinstance(response, AcmResponse)
-    transaction = records.transaction(
-        TransactionKey(
-            Side.PARTNER,
-            response.acm_transaction_id.text,
-            response.target_mc_service_id.canonical,
-        )
-    )
-    if transaction is None:
-        raise Refused(errors.FORBIDDEN, "no such ACM transaction")
-    if not isinstance(response, procedure_of(transaction.request_flow).response):
-        raise Refused(errors.FORBIDDEN, "the response is not that of the request")
-    # A client with several MC service IDs is not told for which of them it was asked.
-    if not any(own.canonical in transaction.offered_to for own in user.mc_service_ids):
-        raise Refused(errors.FORBIDDEN, "the request was not offered to this user")
+    transaction = _asked_transaction(records, user, response)
     if (
         transaction.state is AcmTransactionState.ANSWERED
         and transaction.response_digest == event.body.digest
@@ -262,6 +227,48 @@ def on_deadline(system: McSystem, transaction: AcmTransaction, at: float) -> Seq
     )
 
 
+def _begin(
+    system: McSystem,
+    origin: str,
+    partner: PartnerSystem,
+    event: FlowReceived,
+    request: AcmRequest,
+) -> AcmTransaction:
+    expires_at = expiry_of(request, event.at + system.request_expiry_s)
+    return begin_transaction(
+        event.body,
+        number=event.number,
+        side=Side.PARTNER,
+        state=AcmTransactionState.KEPT,
+        origin=origin,
+        counterpart=partner.name,
+        service=event.service,
+        octets=complete_request(event.body.octets, expires_at=None),
+        received_at=event.at,
+        expires_at=expires_at,
+        due_at=expires_at,
+    )
+
+
+def _asked_transaction(records: Records, user: LocalUser, response: AcmResponse) -> AcmTransaction:
+    """Return the transaction that a response answers, if this user was asked."""
+    transaction = records.transaction(
+        TransactionKey(
+            Side.PARTNER,
+            response.acm_transaction_id.text,
+            response.target_mc_service_id.canonical,
+        )
+    )
+    if transaction is None:
+        raise Refused(errors.FORBIDDEN, "no such ACM transaction")
+    if not isinstance(response, procedure_of(transaction.request_flow).response):
+        raise Refused(errors.FORBIDDEN, "the response is not that of the request")
+    # A client with several MC service IDs is not told for which of them it was asked.
+    if not any(own.canonical in transaction.offered_to for own in user.mc_service_ids):
+        raise Refused(errors.FORBIDDEN, "the request was not offered to this user")
+    return transaction
+
+
 def _verify(
     system: McSystem,
     aliases: AliasDirectory,
@@ -354,7 +361,6 @@ def _response_to_partner(transaction: AcmTransaction, octets: bytes, at: float) 
 
 
 def _process_indication_row(transaction: AcmTransaction, at: float) -> OutboxRow:
-    destination = Destination(DestinationKind.PARTNER, transaction.counterpart)
     indication = ProcessIndication(
         acm_transaction_id=transaction.acm_transaction_id,
         requesting_mc_service_id=transaction.requesting_mc_service_id,
@@ -363,17 +369,14 @@ def _process_indication_row(transaction: AcmTransaction, at: float) -> OutboxRow
             None if transaction.target_mc_service_id else transaction.target_functional_alias
         ),
     )
-    return OutboxRow(
-        number=0,
-        transaction_number=transaction.number,
-        destination=destination,
-        lane=f"{destination}|{transaction.number}",  # the lane of the response: in this order
-        flow=ProcessIndication.element_name,
-        service=transaction.service,
-        octets=encode_body(indication),
-        created_at=at,
+    # The lane of the response, so that they go in this order.
+    return new_row(
+        transaction,
+        Destination(DestinationKind.PARTNER, transaction.counterpart),
+        ProcessIndication.element_name,
+        encode_body(indication),
+        at,
         deadline_at=at + _PROCESS_INDICATION_S,
-        next_attempt_at=at,
     )
 
 
@@ -385,17 +388,13 @@ def _offer_row(transaction: AcmTransaction, at: float) -> OutboxRow:
     else:
         assert alias is not None  # NOTE 1 of table 10.17.2.13-1
         destination = Destination(DestinationKind.ALIAS, alias.canonical)
-    return OutboxRow(
-        number=0,
-        transaction_number=transaction.number,
-        destination=destination,
-        lane=f"{destination}|{transaction.number}",
-        flow=transaction.request_flow,
-        service=transaction.service,
-        octets=transaction.request,
-        created_at=at,
+    return new_row(
+        transaction,
+        destination,
+        transaction.request_flow,
+        transaction.request,
+        at,
         deadline_at=transaction.expires_at,
-        next_attempt_at=at,
     )
 
 

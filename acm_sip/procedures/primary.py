@@ -26,6 +26,7 @@ from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause, Outcome, Process
 from acm_sip.errors import Refused
 from acm_sip.procedures.answers import ACCEPTED, OK
 from acm_sip.procedures.authorization import authorize_local_request, authorize_partner_response
+from acm_sip.procedures.beginning import begin_transaction, expiry_of, new_row
 from acm_sip.procedures.delivery import (
     Ending,
     cause_of_refusal,
@@ -100,39 +101,9 @@ def on_request(
     partner = authorize_local_request(system, aliases, user, request)
     if known is not None:
         raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
-    if event.body.document_faults:
-        fault = event.body.document_faults[0]
-        raise Refused(errors.BODY_INVALID, f"{fault.path}: {fault.message}")
-    expires_at = (
-        request.expires_at.timestamp()
-        if request.expires_at is not None
-        else event.at + system.request_expiry_s
-    )
-    if expires_at > event.at + system.longest_expiry_s:
-        raise Refused(
-            errors.BODY_INVALID,
-            f"expires-at: more than {system.longest_expiry_s:.0f} s ahead",
-        )
-    # NOTE 2 of table 10.17.2.13-1: the label leaves the primary system blank.
-    octets = complete_request(event.body.octets, expires_at=datetime.fromtimestamp(expires_at, UTC))
-    transaction = AcmTransaction(
-        number=event.number,
-        side=Side.PRIMARY,
-        acm_transaction_id=request.acm_transaction_id,
-        requesting_mc_service_id=request.requesting_mc_service_id,
-        target_mc_service_id=request.target_mc_service_id,
-        target_functional_alias=request.target_functional_alias,
-        origin=origin,
-        counterpart=partner.name,
-        request_flow=request.element_name,
-        service=event.service,
-        state=AcmTransactionState.FORWARDING,
-        request=octets,
-        request_digest=event.body.digest,
-        received_at=event.at,
-        expires_at=expires_at,
-        due_at=expires_at + system.response_deadline_s,
-    )
+    expires_at = expiry_of(request, event.at + system.request_expiry_s)
+    _refuse_unusable(system, event, expires_at)
+    transaction = _begin(system, origin, partner, event, expires_at)
     if event.at >= expires_at:
         failure = Failure(Cause.EXPIRED, "the request had expired on arrival")
         failed = _fail(system, transaction, failure, event.at)
@@ -274,6 +245,41 @@ def on_deadline(system: McSystem, transaction: AcmTransaction, at: float) -> Seq
     return _fail(system, transaction, Failure(cause, "no response in time"), at)
 
 
+def _refuse_unusable(system: McSystem, event: FlowReceived, expires_at: float) -> None:
+    if event.body.document_faults:
+        fault = event.body.document_faults[0]
+        raise Refused(errors.BODY_INVALID, f"{fault.path}: {fault.message}")
+    if expires_at > event.at + system.longest_expiry_s:
+        raise Refused(
+            errors.BODY_INVALID,
+            f"expires-at: more than {system.longest_expiry_s:.0f} s ahead",
+        )
+
+
+def _begin(
+    system: McSystem,
+    origin: str,
+    partner: PartnerSystem,
+    event: FlowReceived,
+    expires_at: float,
+) -> AcmTransaction:
+    # NOTE 2 of table 10.17.2.13-1: the label leaves the primary system blank.
+    octets = complete_request(event.body.octets, expires_at=datetime.fromtimestamp(expires_at, UTC))
+    return begin_transaction(
+        event.body,
+        number=event.number,
+        side=Side.PRIMARY,
+        state=AcmTransactionState.FORWARDING,
+        origin=origin,
+        counterpart=partner.name,
+        service=event.service,
+        octets=octets,
+        received_at=event.at,
+        expires_at=expires_at,
+        due_at=expires_at + system.response_deadline_s,
+    )
+
+
 def _own_transaction(
     records: Records, partner: PartnerSystem, acm_transaction_id: str, requester: str
 ) -> AcmTransaction:
@@ -285,18 +291,15 @@ def _own_transaction(
 
 def _request_row(transaction: AcmTransaction) -> OutboxRow:
     destination = Destination(DestinationKind.PARTNER, transaction.counterpart)
-    return OutboxRow(
-        number=0,
-        transaction_number=transaction.number,
-        destination=destination,
+    return new_row(
+        transaction,
+        destination,
+        transaction.request_flow,
+        transaction.request,
+        transaction.received_at,
+        deadline_at=transaction.expires_at,
         # Requests of one requester reach the partner in the order in which they were committed.
         lane=f"{destination}|{transaction.requesting_mc_service_id.canonical}",
-        flow=transaction.request_flow,
-        service=transaction.service,
-        octets=transaction.request,
-        created_at=transaction.received_at,
-        deadline_at=transaction.expires_at,
-        next_attempt_at=transaction.received_at,
     )
 
 
