@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from acm_sip.cli.parameters import SERVER_FILE
 from acm_sip.cli.running import StoppedBySignal, run
+from acm_sip.errors import StoreError
 from acm_sip.runtime.configuration import ServerConfiguration, load_server_configuration
 from acm_sip.runtime.log import configure_logging
 from acm_sip.runtime.server import AcmServer
@@ -50,4 +50,5 @@ async def _serve(configuration: ServerConfiguration) -> None:
     async with AcmServer(configuration) as server:
         addresses = " ".join(f"listen={address}" for address in server.bound)
         click.echo(f"{READY} system={configuration.system.name} {addresses} pid={os.getpid()}")
-        await asyncio.Event().wait()
+        await server.failed.wait()
+        raise StoreError("the engine failed, see the log; start the server again")

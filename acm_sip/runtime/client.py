@@ -12,7 +12,7 @@ from acm_sip.codec import names
 from acm_sip.codec.body import BodyPart, decode_body, encode_body
 from acm_sip.codec.completion import complete_request
 from acm_sip.codec.flows import AcmRequest, UpdateMcServiceUeInitialConfigurationRequest
-from acm_sip.errors import LocalProtocolError
+from acm_sip.errors import LocalProtocolError, StoreError
 from acm_sip.identities import AcmTransactionId, FunctionalAlias, McServiceId
 from acm_sip.procedures import client as decisions
 from acm_sip.procedures.client_role import AcmClientRole
@@ -36,6 +36,7 @@ from acm_sip.stores import AcmStore
 __all__ = ["AcmClient"]
 
 _DAY_S: Final = 86_400.0
+_STORE_AWAY_S: Final = 1.0  # as long as the engine leaves a store alone that failed
 _RETENTION_S: Final = 30 * _DAY_S  # ours: what a user has decided stays in sight for a month
 
 
@@ -64,6 +65,7 @@ class AcmClient:
         self._registered = asyncio.Event()
         self._requests: asyncio.Queue[AcmTransaction] = asyncio.Queue()
         self._waiting: dict[str, list[asyncio.Future[AcmTransaction]]] = {}
+        self._releasing: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[AcmTransaction], None]] = []
         self._node: AcmNode
         self._keeper: RegistrationKeeper
@@ -201,7 +203,9 @@ class AcmClient:
     async def requests(self) -> AsyncIterator[AcmTransaction]:
         """Give every request that waits for a decision of the user, the oldest first."""
         while True:
-            yield await self._requests.get()
+            transaction = await self._requests.get()
+            if transaction.expires_at > self._node.clock.now():
+                yield transaction
 
     async def accept(self, transaction: AcmTransaction) -> None:
         """Accept a request."""
@@ -279,11 +283,21 @@ class AcmClient:
             self._registered.clear()
             return
         self._registered.set()
+        self._role.server_hosts = frozenset({hop.remote[0] if isinstance(hop, Flow) else hop.host})
+        self._releasing = asyncio.get_running_loop().create_task(self._release())
+
+    async def _release(self) -> None:
+        """Let what is kept for the server leave now; again where the store is not ready."""
         server = str(Destination(DestinationKind.SERVER, self._server))
-        task = asyncio.get_running_loop().create_task(
-            self._node.call(lambda _records, _number, _at: (ReleaseRows((server,)),))
-        )
-        self._release = task  # a task that nobody holds may vanish
+        while self._hop is not None:
+            try:
+                await self._node.call(lambda _records, _number, _at: (ReleaseRows((server,)),))
+            except StoreError:
+                await asyncio.sleep(_STORE_AWAY_S)
+            except LocalProtocolError:  # stopped meanwhile
+                return
+            else:
+                return
 
     def _flow_closed(self, flow: Flow) -> None:
         self._keeper.flow_closed(flow)

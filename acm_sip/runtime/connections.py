@@ -72,7 +72,7 @@ class Connections:
     def find_or_open(self, address: tuple[str, int], then: WhenConnected) -> None:
         """Give the connection to an address; one is opened where there is none."""
         connection = self._by_address.get(address)
-        if connection is not None:
+        if connection is not None and not connection.is_closing:
             then(connection)
             return
         waiting = self._waiting.get(address)
@@ -104,8 +104,9 @@ class Connections:
                 outcome = f"no connection to {format_hostport(*address)}: closed at once"
         except TimeoutError:
             outcome = f"no connection to {format_hostport(*address)} in {_CONNECT_WITHIN_S:.0f} s"
-        except OSError as error:
-            outcome = f"no connection to {format_hostport(*address)}: {error.strerror or error}"
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot encode
+            reason = getattr(error, "strerror", None) or str(error)
+            outcome = f"no connection to {format_hostport(*address)}: {reason}"
         if isinstance(outcome, TcpConnection):
             # Also under the name it was asked for, where that was not the address itself.
             self._remember(outcome, address)

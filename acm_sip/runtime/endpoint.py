@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-import structlog
-
 from acm_sip.capture.recorder import Recorder
 from acm_sip.errors import AcmSipError, ConfigurationError, RemoteProtocolError
 from acm_sip.runtime.clock import Clock
 from acm_sip.runtime.connections import Connections
 from acm_sip.runtime.flow_names import format_hostport
+from acm_sip.runtime.log import get_logger
 from acm_sip.runtime.tcp import TcpConnection
 from acm_sip.runtime.udp import UdpSocket
 from acm_sip.sip.framing import KeepAlive, Limits, MalformedMessage
@@ -47,7 +46,7 @@ __all__ = ["ListenAddress", "Peer", "SendResult", "SipEndpoint", "TransactionUse
 
 _MAGIC_COOKIE: Final = "z9hG4bK"  # RFC 3261 8.1.1.7
 
-log = structlog.get_logger("acm_sip.sip")
+log = get_logger("acm_sip.sip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +231,11 @@ class SipEndpoint:
     def local_address(self, peer: Peer) -> tuple[str, int]:
         """Return the address and port of ours that a peer sees on UDP.
 
-        :raises ConfigurationError: no UDP socket of its address family.
+        :raises OSError: no UDP socket of its address family, or no route.
         """
         udp = next((udp for udp in self._udp if udp.reaches(peer.host)), None)
         if udp is None:
-            raise ConfigurationError(f"no UDP socket reaches {peer.host}")
+            raise OSError(f"no UDP socket reaches {peer.host}")
         return udp.flow_to((peer.host, peer.port)).local
 
     def ping(self, flow: Flow) -> bool:
@@ -276,7 +275,12 @@ class SipEndpoint:
         if udp is None:
             on_result(SendResult(503, "no UDP socket for this address", was_sent=False))
             return
-        self._start(request, udp.flow_to((peer.host, peer.port)), on_result)
+        try:
+            flow = udp.flow_to((peer.host, peer.port))
+        except OSError as error:  # no route to the host
+            on_result(SendResult(503, error.strerror or str(error), was_sent=False))
+            return
+        self._start(request, flow, on_result)
 
     def _start_on_connection(
         self,

@@ -23,126 +23,39 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import structlog
-
-from acm_sip.errors import AcmSipError, StoreError
-from acm_sip.procedures.authentication import Source
-from acm_sip.procedures.effects import (
-    AnswerRequest,
-    Effect,
-    Log,
-    PutOutboxRow,
-    RemoveBinding,
-    TellUser,
-    UpdateTransaction,
-)
+from acm_sip.errors import AcmSipError, LocalProtocolError, StoreError
+from acm_sip.procedures.effects import AnswerRequest, Effect
 from acm_sip.procedures.events import DeliveryEnded
-from acm_sip.procedures.ports import Records
-from acm_sip.procedures.records import AcmTransaction, OutboxRow
-from acm_sip.procedures.role import ReadRequest, Role, Sending
+from acm_sip.procedures.role import ReadRequest, Role
 from acm_sip.runtime.clock import Clock
+from acm_sip.runtime.engine_events import (
+    Answered,
+    EngineCall,
+    Event,
+    FlowClosed,
+    Outcome,
+    Performance,
+    RequestArrived,
+)
+from acm_sip.runtime.log import get_logger
+from acm_sip.runtime.upkeep import Upkeep
 from acm_sip.runtime.windows import Windows
-from acm_sip.sip.message import Request
-from acm_sip.stores import AcmStore, ConflictError, StoreBatch
+from acm_sip.stores import AcmStore, ConflictError, StoreBatch, StoreUnavailable
 
-__all__ = [
-    "Answered",
-    "Engine",
-    "EngineCall",
-    "FlowClosed",
-    "Performance",
-    "RequestArrived",
-    "RowLeaves",
-    "UserTold",
-]
+__all__ = ["Engine"]
 
 # Measured: 8 to 32 events per COMMIT cost a third of one by one; more gains little.
 _MAX_BATCH: Final = 32
 _MAX_QUEUED: Final = 4096  # ours: about a second of work; above it the loop answers 503
-_MAX_LEASED: Final = 64
-_TICK_S: Final = 1.0  # ours: how late a deadline or a retry may be
-_PRUNE_EVERY_S: Final = 60.0
 _LEASE_S: Final = 45.0  # longer than Timer F (32 s), so that no attempt outlives its lease
 _DOCUMENTS_PER_THREAD: Final = 500  # measured: lxml's memory of names stays under 50 MiB
 _BATCH_TRIES: Final = 5
-_AFTER_A_FAULT_S: Final = 60.0  # ours: a row that a bug of ours stops must not stop the others
+_STORE_AWAY_S: Final = 1.0  # ours: how long a store that failed is left alone
 _BUSY_RETRY_AFTER_S: Final = 5
 
-log = structlog.get_logger("acm_sip.engine")
-
-
-@dataclass(frozen=True, slots=True)
-class RequestArrived:
-    """A MESSAGE or REGISTER waits for its answer.
-
-    :param handle: what the loop needs to answer it.
-    """
-
-    request: Request
-    source: Source
-    at: float
-    handle: Any
-
-
-@dataclass(frozen=True, slots=True)
-class FlowClosed:
-    """A connection is gone."""
-
-    flow: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineCall:
-    """A decision of the own user, to be made inside a batch.
-
-    :param decide: called with the store, a fresh transaction number and the time.
-    :param done: gets None after the COMMIT, or the exception.
-    """
-
-    decide: Callable[[Records, int, float], Sequence[Effect]]
-    done: Future[None]
-
-
-Event = RequestArrived | DeliveryEnded | FlowClosed | EngineCall
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The answer to a request that arrived."""
-
-    event: RequestArrived
-    answer: AnswerRequest
-
-
-@dataclass(frozen=True, slots=True)
-class RowLeaves:
-    """A row that is leased and may be sent now."""
-
-    row: OutboxRow
-    sending: Sending
-
-
-@dataclass(frozen=True, slots=True)
-class UserTold:
-    """A transaction that the user of a client wants to see."""
-
-    transaction: AcmTransaction
-
-
-Performance = Answered | RowLeaves | UserTold
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What a batch leads to once it is committed."""
-
-    performances: list[Performance] = field(default_factory=list)
-    logs: list[Log] = field(default_factory=list)
-    settled: list[tuple[Future[None], Exception | None]] = field(default_factory=list)
-    leaving: list[RowLeaves] = field(default_factory=list)
+log = get_logger("acm_sip.engine")
 
 
 class Engine:
@@ -151,7 +64,9 @@ class Engine:
     :param store: used by the engine alone until :meth:`stop`, which closes it.
     :param role: the decisions; may be replaced between batches.
     :param perform: called in the engine thread with what the loop has to do.
+    :param window_of: how many rows may be under way to a destination.
     :param node: names this process in leases and flows.
+    :param died: called in the engine thread when it ends by an exception.
     """
 
     def __init__(
@@ -159,31 +74,38 @@ class Engine:
         store: AcmStore,
         role: Role,
         clock: Clock,
-        windows: Windows,
+        window_of: Callable[[str], int],
         perform: Callable[[list[Performance]], None],
         *,
         node: str,
         retention_s: float,
+        died: Callable[[], None] | None = None,
     ) -> None:
         self.role = role
         self._store = store
         self._clock = clock
-        self._windows = windows
+        self._windows = Windows(window_of, _LEASE_S)
+        self._upkeep = Upkeep(
+            clock, self._windows, node=node, lease_s=_LEASE_S, retention_s=retention_s
+        )
         self._perform = perform
-        self._node = node
-        self._retention_s = retention_s
+        self._died = died
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._again: list[Event] = []
+        self._store_away_until = 0.0
         self._is_stopping = False
+        self._closed = threading.Event()
         self._documents = 0
-        self._next_tick_at = 0.0
-        self._next_prune_at = 0.0
         self._thread = threading.Thread(target=self._run, name="acm-engine", daemon=True)
         self._ended = threading.Event()
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    def stop_sending(self) -> None:
+        """Let no more rows leave: the process is to stop."""
+        self._upkeep.sends = False
 
     def stop(self) -> None:
         """Finish what is queued, then close the store; blocks until that is done."""
@@ -197,78 +119,116 @@ class Engine:
 
         Only requests are turned away: all else belongs to what was accepted before.
         """
+        if self._closed.is_set():
+            if isinstance(event, EngineCall):
+                _settle(event.done, _STOPPED)
+            return False
         if isinstance(event, RequestArrived) and self._queue.qsize() >= _MAX_QUEUED:
             return False
         self._queue.put(event)
+        if self._closed.is_set() and isinstance(event, EngineCall):
+            _settle(event.done, _STOPPED)  # it closed in between; who was told is told once
         return True
 
     # The thread
 
     def _run(self) -> None:
-        while not self._is_stopping:
-            if self._documents >= _DOCUMENTS_PER_THREAD:
-                self._documents = 0
-                self._thread = threading.Thread(target=self._run, name="acm-engine", daemon=True)
-                self._thread.start()
-                return
-            self._run_batch(self._gather())
+        try:
+            while not self._is_stopping:
+                if self._documents >= _DOCUMENTS_PER_THREAD:
+                    self._documents = 0
+                    self._thread = threading.Thread(
+                        target=self._run, name="acm-engine", daemon=True
+                    )
+                    self._thread.start()
+                    return
+                self._run_batch(self._gather())
+        except Exception:  # nothing is decided any more: whoever runs this process has to know
+            log.critical("the engine died", exc_info=True)
+            if self._died is not None:
+                self._died()
+        self._close()
+
+    def _close(self) -> None:
+        """Close the store; who still waits for a call is told that it was not made."""
+        self._closed.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                event = self._queue.get_nowait()
+                if isinstance(event, EngineCall):
+                    _settle(event.done, _STOPPED)
+        if self._again:
+            # Their rows are leased and their flows gone: the next start knows what to do.
+            log.warning("stopped without the store", events=len(self._again))
         self._store.close()
         self._ended.set()
 
     def _gather(self) -> list[Event]:
-        events, self._again = self._again, []
-        try:
-            wait_s = max(0.0, self._next_tick_at - self._clock.now()) if not events else 0.0
-            while len(events) < _MAX_BATCH:
+        """Wait for something to do; take what has gathered."""
+        now = self._clock.now()
+        events: list[Event] = []
+        if self._again and now >= self._store_away_until:
+            events, self._again = self._again[:_MAX_BATCH], self._again[_MAX_BATCH:]
+        wake_at = self._upkeep.next_at
+        if self._again:
+            wake_at = min(wake_at, self._store_away_until)
+        wait_s = 0.0 if events else max(0.0, wake_at - now)
+        taken = 0
+        with contextlib.suppress(queue.Empty):
+            while taken < _MAX_BATCH:
                 event = self._queue.get(timeout=wait_s) if wait_s else self._queue.get_nowait()
                 if event is None:
                     self._is_stopping = True
+                    self._upkeep.sends = False
                     break
                 events.append(event)
+                taken += 1
                 wait_s = 0.0
-        except queue.Empty:
-            pass
         return events
 
     def _run_batch(self, events: list[Event]) -> None:
-        outcome = _Outcome()
-        reads = [self._read(event) for event in events]
         for event in events:
             if isinstance(event, DeliveryEnded):
                 self._windows.ended(event.row, event.retry_after_s, event.at)
+        if self._clock.now() < self._store_away_until:
+            self._refuse(events)
+            return
+        reads = [self._read(event) for event in events]
         try:
             outcome = self._commit(events, reads)
-        except StoreError as error:
-            self._refuse(events, error)
+        except StoreUnavailable as error:
+            self._store_failed(error)
+            self._refuse(events)
             return
-        except Exception:  # the thread must live: a bug in a batch must not stop the service
+        except Exception:  # a bug in a batch, or in one event of it, must not stop the service
             log.exception("batch failed")
             outcome = self._commit_one_by_one(events, reads)
         self._hand_over(outcome)
 
-    def _commit(self, events: list[Event], reads: list[Any]) -> _Outcome:
+    def _commit(self, events: list[Event], reads: list[Any]) -> Outcome:
         for _ in range(_BATCH_TRIES):
-            outcome = _Outcome()
+            outcome = Outcome()
             try:
                 with self._store.transact() as batch:
                     self._decide(batch, events, reads, outcome)
-                    self._look_after(batch, outcome)
-                    self._lease(batch, outcome)
+                    self._upkeep.look_after(self.role, batch, outcome)
+                    self._upkeep.lease(self.role, batch, outcome)
             except ConflictError:
                 continue
             return outcome
-        raise StoreError("the batch met a conflict again and again")
+        raise StoreUnavailable("the batch met a conflict again and again")
 
-    def _commit_one_by_one(self, events: list[Event], reads: list[Any]) -> _Outcome:
+    def _commit_one_by_one(self, events: list[Event], reads: list[Any]) -> Outcome:
         """Find the event that a batch failed over; it alone is lost."""
-        outcome = _Outcome()
+        outcome = Outcome()
         for event, read in zip(events, reads, strict=True):
-            single = _Outcome()
+            single = Outcome()
             try:
                 with self._store.transact() as batch:
                     self._decide(batch, [event], [read], single)
-            except StoreError as error:
-                self._refuse([event], error)
+            except (StoreUnavailable, ConflictError) as error:
+                self._store_failed(error)
+                self._refuse([event])
                 continue
             except Exception as error:  # noqa: BLE001 - the boundary of one event
                 self._fail(event, error, outcome)
@@ -288,7 +248,7 @@ class Engine:
             return error
 
     def _decide(
-        self, batch: StoreBatch, events: list[Event], reads: list[Any], outcome: _Outcome
+        self, batch: StoreBatch, events: list[Event], reads: list[Any], outcome: Outcome
     ) -> None:
         requests = [read for read in reads if isinstance(read, ReadRequest)]
         batch.prefetch(
@@ -308,7 +268,7 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - the boundary of one event
                 self._fail(event, error, outcome)
             else:
-                self._apply(batch, effects, outcome, event)
+                outcome.apply(batch, effects, event)
                 if isinstance(event, EngineCall):
                     outcome.settled.append((event.done, None))
 
@@ -329,110 +289,22 @@ class Engine:
             case EngineCall():
                 return event.decide(batch, batch.allocate_numbers(1), self._clock.now())
 
-    def _apply(
-        self,
-        batch: StoreBatch,
-        effects: Sequence[Effect],
-        outcome: _Outcome,
-        event: Event | None = None,
-    ) -> None:
-        for effect in effects:
-            match effect:
-                case AnswerRequest():
-                    assert isinstance(event, RequestArrived)
-                    outcome.performances.append(Answered(event, effect))
-                case TellUser(transaction):
-                    outcome.performances.append(UserTold(transaction))
-                case Log():
-                    outcome.logs.append(effect)
-                case _:
-                    batch.apply(effect)
-
-    def _look_after(self, batch: StoreBatch, outcome: _Outcome) -> None:
-        """Do what time asks for: deadlines of rows and transactions, expired contacts, pruning."""
-        now = self._clock.now()
-        if now < self._next_tick_at:
-            return
-        self._next_tick_at = now + _TICK_S
-        jump_s = self._clock.new_jump_s()
-        if jump_s is not None:
-            facts = (("away_s", f"{jump_s:.1f}"),)
-            outcome.logs.append(Log("the wall clock was set", facts, is_warning=True))
-        later_at = now + _AFTER_A_FAULT_S
-        for row in batch.rows_past_deadline(now, _MAX_BATCH):
-            try:
-                effects = self.role.on_row_deadline(batch, row, now)
-            except StoreError:
-                raise
-            except Exception as error:  # the boundary of one row
-                log.error("row cannot be given up", row=row.number, exc_info=error)
-                effects = (PutOutboxRow(replace(row, deadline_at=later_at)),)
-            self._apply(batch, effects, outcome)
-        for transaction in batch.due_transactions(now, _MAX_BATCH):
-            try:
-                effects = self.role.on_deadline(batch, transaction, now)
-            except StoreError:
-                raise
-            except Exception as error:  # the boundary of one transaction
-                log.error("deadline failed", transaction=transaction.number, exc_info=error)
-                effects = (UpdateTransaction(replace(transaction, due_at=later_at)),)
-            self._apply(batch, effects, outcome)
-        for binding in batch.expired_bindings(now, _MAX_BATCH):
-            batch.apply(RemoveBinding(binding))
-        if now >= self._next_prune_at:
-            self._next_prune_at = now + _PRUNE_EVERY_S
-            batch.prune(now - self._retention_s, limit=1000)
-
-    def _lease(self, batch: StoreBatch, outcome: _Outcome) -> None:
-        """Take the rows that may leave now; they leave after the COMMIT."""
-        if self._is_stopping:
-            return
-        now = self._clock.now()
-        plan = self._windows.plan(now)
-        rows = batch.lease_rows(
-            now,
-            leased_until=now + _LEASE_S,
-            node=self._node,
-            blocked=plan.blocked,
-            window=plan.left_for,
-            limit=_MAX_LEASED,
-        )
-        if len(rows) == _MAX_LEASED:
-            self._next_tick_at = now  # there may be more: do not wait for the next event
-        for row in rows:
-            try:
-                sending = self.role.resolve(batch, row, now)
-            except StoreError:
-                raise
-            except Exception as error:  # the boundary of one row
-                log.error("row cannot be sent", row=row.number, flow=row.flow, exc_info=error)
-                later_at = now + _AFTER_A_FAULT_S
-                batch.apply(PutOutboxRow(replace(row, next_attempt_at=later_at)))
-                continue
-            if sending is None:
-                # Nobody to send it to: it waits for a log-on, not for time.
-                batch.apply(PutOutboxRow(replace(row, next_attempt_at=None)))
-            elif not plan.take(row, sending.addressing.request_uri):
-                batch.apply(PutOutboxRow(row))
-            else:
-                self._apply(batch, sending.updates, outcome)
-                outcome.leaving.append(RowLeaves(row, sending))
-
     # After the COMMIT
 
-    def _hand_over(self, outcome: _Outcome) -> None:
+    def _hand_over(self, outcome: Outcome) -> None:
         for entry in outcome.logs:
             level = log.warning if entry.is_warning else log.info
             level(entry.event, **dict(entry.facts))
         for leaving in outcome.leaving:
-            self._windows.started(leaving.row, leaving.sending.addressing.request_uri)
+            request_uri = leaving.sending.addressing.request_uri
+            self._windows.started(leaving.row, request_uri, self._clock.now())
         performances = [*outcome.performances, *outcome.leaving]
         if performances:
             self._perform(performances)
         for future, error in outcome.settled:
             _settle(future, error)
 
-    def _fail(self, event: Event, error: Exception, outcome: _Outcome) -> None:
+    def _fail(self, event: Event, error: Exception, outcome: Outcome) -> None:
         if isinstance(event, EngineCall):
             outcome.settled.append((event.done, error))  # told once, whatever the batch does
             return
@@ -440,24 +312,28 @@ class Engine:
         if isinstance(event, RequestArrived):
             outcome.performances.append(Answered(event, AnswerRequest(500)))
 
-    def _refuse(self, events: list[Event], error: StoreError) -> None:
-        """Say 503 where an answer is due; keep what has to be stored once the store is back."""
+    def _store_failed(self, error: StoreError) -> None:
         log.error("the store cannot be written", reason=str(error))
-        busy = AnswerRequest(503, headers=(("Retry-After", str(_BUSY_RETRY_AFTER_S)),))
+        self._store_away_until = self._clock.now() + _STORE_AWAY_S
+        self._upkeep.next_at = self._store_away_until
+
+    def _refuse(self, events: list[Event]) -> None:
+        """Say 503 where an answer is due; keep what has to be stored once the store is back."""
         answers: list[Performance] = []
         for event in events:
             match event:
                 case RequestArrived():
-                    answers.append(Answered(event, busy))
+                    answers.append(Answered(event, _BUSY))
                 case EngineCall():
-                    _settle(event.done, error)
+                    _settle(event.done, StoreUnavailable("the store cannot be written now"))
                 case _:
                     self._again.append(event)
         if answers:
             self._perform(answers)
-        self._next_tick_at = self._clock.now() + _TICK_S
-        if self._again and not self._is_stopping:
-            self._ended.wait(_TICK_S)  # what waits for the store must not spin
+
+
+_BUSY: Final = AnswerRequest(503, headers=(("Retry-After", str(_BUSY_RETRY_AFTER_S)),))
+_STOPPED: Final = LocalProtocolError("this ACM entity has stopped")
 
 
 def _settle(future: Future[None], error: Exception | None) -> None:

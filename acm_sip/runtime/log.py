@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "get_logger"]
 
 _MAX_QUEUED_LINES: Final = 10_000  # ours: lines above it are lost and never waited for
 
@@ -20,7 +20,7 @@ _LIBRARIES: Final = ("alembic", "asyncio", "sqlalchemy")  # what they say below 
 
 class _DroppingHandler(logging.handlers.QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        return record  # structlog's event is a dict until it is written
+        return record  # one process: nothing has to be made fit for pickling
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
@@ -29,18 +29,28 @@ class _DroppingHandler(logging.handlers.QueueHandler):
             return
 
 
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a structured logger over the logger of the standard library with this name.
+
+    Used as a library, the package says nothing that the program's own logging does not ask for.
+    """
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return logger
+
+
 def configure_logging(level: str, form: str) -> None:
     """Log to standard error from now on.
 
     :param level: ``debug``, ``info``, ``warning`` or ``error``.
     :param form: ``console`` for people, ``json`` for programs.
     """
-    shared: list[Any] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -49,7 +59,13 @@ def configure_logging(level: str, form: str) -> None:
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -62,13 +78,3 @@ def configure_logging(level: str, form: str) -> None:
     listener = logging.handlers.QueueListener(lines, output)
     listener.start()
     atexit.register(listener.stop)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )

@@ -8,14 +8,14 @@ that may leave now -> client transaction -> :class:`DeliveryEnded` -> engine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
-import structlog
-
 from acm_sip.capture.recorder import Recorder
+from acm_sip.errors import RemoteProtocolError
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import write_message
 from acm_sip.procedures.capabilities import ACCEPT, ALLOW, SUPPORTED
@@ -28,9 +28,9 @@ from acm_sip.procedures.screening import inspect_extensions, inspect_method
 from acm_sip.runtime.clock import Clock
 from acm_sip.runtime.configuration import CaptureSection
 from acm_sip.runtime.endpoint import ListenAddress, Peer, SendResult, SipEndpoint
-from acm_sip.runtime.engine import (
+from acm_sip.runtime.engine import Engine
+from acm_sip.runtime.engine_events import (
     Answered,
-    Engine,
     EngineCall,
     FlowClosed,
     Performance,
@@ -39,19 +39,19 @@ from acm_sip.runtime.engine import (
     UserTold,
 )
 from acm_sip.runtime.flow_names import name_flow
-from acm_sip.runtime.windows import Windows
+from acm_sip.runtime.log import get_logger
 from acm_sip.sip.message import Request
 from acm_sip.sip.routing import Flow
 from acm_sip.sip.transaction.key import ServerTransactionKey
 from acm_sip.stores import AcmStore
 
-__all__ = ["AcmNode"]
+__all__ = ["AcmNode", "retry_after_s"]
 
 _DRAIN_S: Final = 5.0  # ours: how long a stop waits for answers that are under way
 _BUSY_RETRY_AFTER: Final = ("Retry-After", "1")
 _CAPABILITIES: Final = AnswerRequest(200, headers=(ALLOW, ACCEPT, SUPPORTED))  # RFC 3261 11.2
 
-log = structlog.get_logger("acm_sip.node")
+log = get_logger("acm_sip.node")
 
 
 class AcmNode:
@@ -59,6 +59,7 @@ class AcmNode:
 
     :param methods: what it serves through the engine; OPTIONS it answers by itself.
     :param find_hop: where a hop of a row is now; None when it cannot be reached.
+    :ivar failed: set when nothing can be decided any more; the process has to be restarted.
     :param tell: called on the loop with what the user of a client wants to see.
     """
 
@@ -91,11 +92,13 @@ class AcmNode:
             store,
             role,
             self.clock,
-            Windows(window_of),
+            window_of,
             self._perform_soon,
             node=self.node,
             retention_s=retention_s,
+            died=self._engine_died,
         )
+        self.failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop
         self._is_stopping = False
 
@@ -118,6 +121,7 @@ class AcmNode:
         if self._is_stopping:
             return
         self._is_stopping = True
+        self._engine.stop_sending()
         await self.endpoint.stop(_DRAIN_S)
         await self._loop.run_in_executor(None, self._engine.stop)
         if self._recorder is not None:
@@ -173,27 +177,40 @@ class AcmNode:
     # From the engine
 
     def _perform_soon(self, performances: list[Performance]) -> None:
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._perform, performances)
+
+    def _engine_died(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self.failed.set)
 
     def _perform(self, performances: list[Performance]) -> None:
         for performance in performances:
-            match performance:
-                case Answered(event, answer):
-                    key, flow = event.handle
-                    self.endpoint.respond(
-                        key,
-                        event.request,
-                        flow,
-                        answer.status_code,
-                        answer.reason_phrase,
-                        answer.headers,
-                    )
-                case RowLeaves():
-                    self._send(performance)
-                case UserTold(transaction):
-                    if self._tell is not None:
-                        self._tell(transaction)
+            try:
+                self._perform_one(performance)
+            except Exception:  # the boundary of one effect: the others are committed as well
+                log.exception("not performed", effect=type(performance).__name__)
+                if isinstance(performance, RowLeaves):
+                    failed = SendResult(503, "internal error", was_sent=True)
+                    self._ended(performance, failed)
+
+    def _perform_one(self, performance: Performance) -> None:
+        match performance:
+            case Answered(event, answer):
+                key, flow = event.handle
+                self.endpoint.respond(
+                    key,
+                    event.request,
+                    flow,
+                    answer.status_code,
+                    answer.reason_phrase,
+                    answer.headers,
+                )
+            case RowLeaves():
+                self._send(performance)
+            case UserTold(transaction):
+                if self._tell is not None:
+                    self._tell(transaction)
 
     def _send(self, leaves: RowLeaves) -> None:
         row, sending = leaves.row, leaves.sending
@@ -217,14 +234,22 @@ class AcmNode:
         log.debug(
             "delivery ended", flow=row.flow, to=str(row.destination), status=result.status_code
         )
-        retry_after = None if result.response is None else result.response.retry_after
         self._engine.submit(
             DeliveryEnded(
                 row,
                 self.clock.now(),
                 result.status_code,
                 result.text,
-                None if retry_after is None else float(retry_after),
+                retry_after_s(result),
                 result.was_sent,
             )
         )
+
+
+def retry_after_s(result: SendResult) -> float | None:
+    """Return the Retry-After of a response; one that cannot be read is none."""
+    try:
+        retry_after = None if result.response is None else result.response.retry_after
+    except RemoteProtocolError:
+        return None
+    return None if retry_after is None else float(retry_after)

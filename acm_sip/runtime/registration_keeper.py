@@ -15,17 +15,19 @@ import asyncio
 import contextlib
 import random
 import secrets
+import socket
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-import structlog
-
 from acm_sip.codec.names import ICSI_REF_FEATURE_TAG, McService
+from acm_sip.errors import AcmSipError
 from acm_sip.procedures.capabilities import SUPPORTED
 from acm_sip.runtime.configuration import ClientSection
 from acm_sip.runtime.endpoint import Peer, SendResult, SipEndpoint
 from acm_sip.runtime.flow_names import format_hostport
+from acm_sip.runtime.log import get_logger
 from acm_sip.sip.header_fields import HeaderFields
 from acm_sip.sip.message import Request
 from acm_sip.sip.routing import Flow
@@ -36,7 +38,7 @@ _LONGEST_PAUSE_S: Final = 1800.0  # RFC 5626 4.5: max-time
 _PONG_WITHIN_S: Final = 10.0  # RFC 5626 4.4.1
 _LEAVE_WITHIN_S: Final = 2.0  # ours: a server that is gone must not hold up the end by Timer F
 
-log = structlog.get_logger("acm_sip.registration")
+log = get_logger("acm_sip.registration")
 
 
 def recovery_pause_s(base_s: float, failures: int, chance: float) -> float:
@@ -79,7 +81,7 @@ class RegistrationKeeper:
 
     def start(self) -> None:
         """Begin to register."""
-        self._task = asyncio.get_running_loop().create_task(self._keep())
+        self._task = asyncio.get_running_loop().create_task(self._keep_whatever_comes())
 
     async def stop(self) -> None:
         """De-register where that is possible, and end."""
@@ -96,6 +98,17 @@ class RegistrationKeeper:
         """Learn that a connection is gone."""
         if isinstance(self._flow, Flow) and self._flow.connection == flow.connection:
             self._lost.set()
+
+    async def _keep_whatever_comes(self) -> None:
+        """Go on after a bug of ours too: a client that is silently away helps nobody."""
+        while True:
+            try:
+                await self._keep()
+            except Exception as error:  # the boundary of one registration
+                log.exception("registration failed")
+                self.last_refusal = str(error)
+                self._set(None)
+                await asyncio.sleep(self._section.recovery_base_s)
 
     async def _keep(self) -> None:
         failures = 0
@@ -122,22 +135,31 @@ class RegistrationKeeper:
 
     async def _register_once(self) -> str | None:
         """Connect and register; return why that failed."""
-        hop = self._section.peer
-        to: Flow | Peer = hop
-        if hop.transport == "TCP":
-            connected = await self._connect(hop)
-            if isinstance(connected, str):
-                return connected
-            to = connected
-        result = await self._register(to, self._section.registration_s)
+        try:
+            to = await self._find_server()
+            if isinstance(to, str):
+                return to
+            result = await self._register(to, self._section.registration_s)
+        except (OSError, UnicodeError, AcmSipError) as error:  # no route, no such host
+            return str(error)
         if not 200 <= result.status_code < 300:
             return f"{result.status_code} {result.text}"
-        self._granted_s = _granted_s(result, self._section.registration_s)
+        self._granted_s = self._granted(result)
         # RFC 5626 4.2.1: only a registrar that says so keeps flows, and answers pings.
         self._has_outbound = result.response is not None and "outbound" in result.response.require
         self._set(to)
         log.info("registered", identity=str(self._section.public_identity))
         return None
+
+    async def _find_server(self) -> Flow | Peer | str:
+        """Return the way to the server, by its address; or why there is none."""
+        hop = self._section.peer
+        if hop.transport == "TCP":
+            return await self._connect(hop)
+        found = await asyncio.get_running_loop().getaddrinfo(
+            hop.host, hop.port, type=socket.SOCK_DGRAM
+        )
+        return replace(hop, host=str(found[0][4][0]))
 
     async def _connect(self, hop: Peer) -> Flow | str:
         done: asyncio.Future[Flow | str] = asyncio.get_running_loop().create_future()
@@ -163,7 +185,7 @@ class RegistrationKeeper:
                 if isinstance(self._flow, Flow):
                     self._endpoint.close_flow(self._flow)
                 return
-            self._granted_s = _granted_s(result, self._section.registration_s)
+            self._granted_s = self._granted(result)
 
     async def _ping(self, flow: Flow) -> None:
         """Send a keep-alive; give up a flow without a pong where the server promised one."""
@@ -222,6 +244,17 @@ class RegistrationKeeper:
             ),
         )
 
+    def _granted(self, result: SendResult) -> float:
+        """Return the seconds until our binding ends, as the registrar said (RFC 3261 10.2.4)."""
+        own = f"<{self._instance.urn}>"
+        contacts = () if result.response is None else result.response.contacts
+        for contact in contacts:
+            text = contact.parameter("expires") or ""
+            is_own = contact.parameter("+sip.instance") == own
+            if is_own and text.isascii() and text.isdigit() and len(text) < 9:
+                return max(1.0, float(text))
+        return float(self._section.registration_s)
+
     def _contact(self, to: Flow | Peer) -> str:
         service = McService(self._section.service)
         if isinstance(to, Flow):
@@ -234,14 +267,3 @@ class RegistrationKeeper:
             f';+sip.instance="<{self._instance.urn}>";reg-id=1'
             f';+{service.feature_tag};+{ICSI_REF_FEATURE_TAG}="{service.icsi_ref}"'
         )
-
-
-def _granted_s(result: SendResult, wanted_s: int) -> float:
-    """Seconds until the binding ends, as the registrar said (RFC 3261 10.2.4)."""
-    granted = [float(wanted_s)]
-    if result.response is not None:
-        for contact in result.response.contacts:
-            text = contact.parameter("expires") or ""
-            if text.isascii() and text.isdigit() and len(text) < 9:
-                granted.append(float(text))
-    return max(1.0, min(granted))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Self
-
-import structlog
 
 from acm_sip.identities import FunctionalAlias
 from acm_sip.procedures.effects import ReleaseRows, RemoveBinding
@@ -13,6 +12,7 @@ from acm_sip.procedures.server_role import AcmServerRole
 from acm_sip.runtime.configuration import ServerConfiguration
 from acm_sip.runtime.endpoint import ListenAddress, Peer
 from acm_sip.runtime.flow_names import is_connection_of_other_node, udp_flow
+from acm_sip.runtime.log import get_logger
 from acm_sip.runtime.node import AcmNode
 from acm_sip.sip.routing import Flow
 from acm_sip.stores import AcmStore
@@ -21,7 +21,7 @@ __all__ = ["AcmServer"]
 
 _MANY: Final = 1_000_000  # every binding: a registrar holds less
 
-log = structlog.get_logger("acm_sip.server")
+log = get_logger("acm_sip.server")
 
 
 class AcmServer:
@@ -44,6 +44,11 @@ class AcmServer:
     def bound(self) -> tuple[ListenAddress, ...]:
         """The addresses it listens on, with the ports that the system chose."""
         return self._node.endpoint.bound
+
+    @property
+    def failed(self) -> asyncio.Event:
+        """Set when nothing can be decided any more and the process has to be restarted."""
+        return self._node.failed
 
     async def start(self) -> None:
         """Open the store, bind, and serve."""

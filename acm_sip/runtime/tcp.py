@@ -102,6 +102,11 @@ class TcpConnection(asyncio.Protocol):
         transport.write(octets)
         return True
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._transport is None or self._transport.is_closing()
+
     def close(self) -> None:
         """Close after what was written has left."""
         if self._transport is not None:

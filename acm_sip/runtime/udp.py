@@ -41,9 +41,19 @@ class UdpSocket(asyncio.DatagramProtocol):
         on_datagram: Callable[[bytes, Flow], None],
     ) -> Self:
         """Bind a socket; OSError when that is not possible."""
-        _, protocol = await loop.create_datagram_endpoint(
-            lambda: cls(on_datagram), local_addr=(host, port)
-        )
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        family, kind, number, _, address = found[0]
+        raw = socket.socket(family, kind, number)
+        try:
+            raw.setblocking(False)
+            if family == socket.AF_INET6:
+                # IPv4 peers would come under names like ::ffff:192.0.2.1, that nobody configured.
+                raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            raw.bind(address)
+            _, protocol = await loop.create_datagram_endpoint(lambda: cls(on_datagram), sock=raw)
+        except BaseException:
+            raw.close()
+            raise
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,7 +68,11 @@ class UdpSocket(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Hand a datagram over with its flow."""
-        self._on_datagram(data, self.flow_to((addr[0].partition("%")[0], addr[1])))
+        try:
+            flow = self.flow_to((addr[0].partition("%")[0], addr[1]))
+        except OSError:
+            return  # no way back, so nothing to answer
+        self._on_datagram(data, flow)
 
     def error_received(self, exc: Exception) -> None:
         """Leave it to the timers: ICMP may be forged, and the next datagram may arrive."""
@@ -79,10 +93,13 @@ class UdpSocket(asyncio.DatagramProtocol):
         return Flow("UDP", (host, self.local[1]), remote)
 
     def send(self, octets: bytes, remote: tuple[str, int]) -> bool:
-        """Send one datagram; False when the socket is closed."""
+        """Send one datagram; False when the socket is closed or the system refuses."""
         if self._transport.is_closing():
             return False
-        self._transport.sendto(octets, remote)
+        try:
+            self._transport.sendto(octets, remote)
+        except OSError:
+            return False
         return True
 
     def close(self) -> None:

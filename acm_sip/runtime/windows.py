@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from acm_sip.procedures.records import OutboxRow
+from acm_sip.procedures.records import DestinationKind, OutboxRow
 
 __all__ = ["Plan", "Windows"]
 
+_SERVERS: Final = frozenset({DestinationKind.PARTNER, DestinationKind.SERVER})
 _LONGEST_PAUSE_S: Final = 300.0  # ours: no peer silences us for longer than this
 
 
@@ -24,11 +25,13 @@ class Windows:
     """What is under way, by destination and by Request-URI; used by the engine thread.
 
     :param window_of: how many may be pending towards a destination of an outbox row.
+    :param lease_s: after which a row counts as ended even if nobody said so.
     """
 
-    def __init__(self, window_of: Callable[[str], int]) -> None:
+    def __init__(self, window_of: Callable[[str], int], lease_s: float) -> None:
         self._window_of = window_of
-        self._under_way: dict[int, tuple[str, str]] = {}
+        self._lease_s = lease_s
+        self._under_way: dict[int, tuple[str, str, float]] = {}
         self._by_destination: dict[str, int] = {}
         self._by_uri: dict[str, int] = {}
         self._paused_until: dict[str, float] = {}
@@ -37,26 +40,38 @@ class Windows:
         """Return what may be added now."""
         for destination in [d for d, at in self._paused_until.items() if at <= now]:
             del self._paused_until[destination]
+        # An end that nobody told us of must not hold its place longer than its lease.
+        for number in [n for n, (_, _, until) in self._under_way.items() if until <= now]:
+            self._free(number)
         return Plan(self._window_of, self._by_destination, self._by_uri, self._paused_until)
 
-    def started(self, row: OutboxRow, request_uri: str) -> None:
+    def started(self, row: OutboxRow, request_uri: str, now: float) -> None:
         """Note that a row is under way."""
         destination = str(row.destination)
-        self._under_way[row.number] = (destination, request_uri)
+        self._under_way[row.number] = (destination, request_uri, now + self._lease_s)
         self._by_destination[destination] = self._by_destination.get(destination, 0) + 1
         self._by_uri[request_uri] = self._by_uri.get(request_uri, 0) + 1
 
     def ended(self, row: OutboxRow, retry_after_s: float | None, now: float) -> None:
         """Note that an attempt ended."""
-        names = self._under_way.pop(row.number, None)
-        if names is None:
+        if not self._free(row.number):
             return
-        for counts, name in zip((self._by_destination, self._by_uri), names, strict=True):
+        # A contact that asks for time leaves the other contacts of its user alone.
+        if retry_after_s is not None and row.destination.kind in _SERVERS:
+            pause_s = min(retry_after_s, _LONGEST_PAUSE_S)
+            self._paused_until[str(row.destination)] = now + pause_s
+
+    def _free(self, number: int) -> bool:
+        """Give a place back; False where the row had none."""
+        place = self._under_way.pop(number, None)
+        if place is None:
+            return False
+        destination, request_uri, _ = place
+        for counts, name in ((self._by_destination, destination), (self._by_uri, request_uri)):
             counts[name] -= 1
             if not counts[name]:
                 del counts[name]
-        if retry_after_s is not None:
-            self._paused_until[names[0]] = now + min(retry_after_s, _LONGEST_PAUSE_S)
+        return True
 
 
 class Plan:

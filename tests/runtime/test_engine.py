@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from acm_sip.codec.body import BodyPart, decode_body
-from acm_sip.errors import LocalProtocolError
+from acm_sip.errors import LocalProtocolError, StoreError
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import Addressing
 from acm_sip.procedures.effects import (
@@ -25,9 +25,16 @@ from acm_sip.procedures.effects import (
 from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.role import ReadRequest, Sending
 from acm_sip.runtime import engine as engine_module
+from acm_sip.runtime import upkeep
 from acm_sip.runtime.clock import Clock
-from acm_sip.runtime.engine import Answered, Engine, EngineCall, RequestArrived, RowLeaves
-from acm_sip.runtime.windows import Windows
+from acm_sip.runtime.engine import Engine
+from acm_sip.runtime.engine_events import (
+    Answered,
+    EngineCall,
+    FlowClosed,
+    RequestArrived,
+    RowLeaves,
+)
 from acm_sip.sip.header_fields import HeaderFields
 from acm_sip.sip.message import Request
 from acm_sip.stores import AcmStore, ConflictError, StoreUnavailable
@@ -115,7 +122,8 @@ class Bench:
     """An engine, and what it wanted done."""
 
     def __init__(self, path, monkeypatch):
-        monkeypatch.setattr(engine_module, "_TICK_S", 0.05)
+        monkeypatch.setattr(upkeep, "_TICK_S", 0.05)
+        monkeypatch.setattr(engine_module, "_STORE_AWAY_S", 0.05)
         self.role = ObedientRole()
         self.store = Weather(AcmStore.open(path))
         self.path = path
@@ -124,7 +132,7 @@ class Bench:
             self.store,
             self.role,
             Clock(),
-            Windows(lambda destination: 4),
+            lambda destination: 4,
             self.performed.put,
             node="node",
             retention_s=86_400.0,
@@ -204,8 +212,27 @@ def test_a_store_that_cannot_be_written_is_503_and_recovers_by_itself(bench, at_
     assert [answer.status_code for answer in answers] == [503, 503]
     assert all(dict(answer.headers)["Retry-After"].isdigit() for answer in answers)
     assert bench.stored() == []
-    assert bench.statuses(b"store") == [202]
+    wait_until(lambda: bench.statuses(b"store") == [202], what="the store is back")
     assert len(bench.stored()) == 1
+
+
+def test_a_store_that_is_away_for_long_starves_nobody_of_a_503_and_lets_the_engine_stop(bench):
+    bench.store.errors = [StoreUnavailable("disk full")] * 1000
+    for number in range(100):
+        bench.engine.submit(FlowClosed(f"tcp:node:{number}"))
+    bench.submit(*[b"store"] * 40)
+    bench.engine.start()
+    assert {answer.status_code for answer in bench.answers(40)} == {503}
+    bench.engine.stop()
+    assert bench.store.errors
+
+
+def test_a_store_that_refuses_one_event_for_good_costs_that_event(bench):
+    bench.store.at_commit = True
+    bench.store.errors = [StoreError("no such column"), StoreError("no such column")]
+    bench.submit(b"store 1", b"store 2")
+    bench.engine.start()
+    assert [answer.status_code for answer in bench.answers(2)] == [500, 202]
 
 
 def test_what_was_not_a_request_is_kept_until_the_store_is_back(bench):
@@ -269,6 +296,35 @@ def test_the_thread_is_replaced_and_nothing_is_lost(bench, monkeypatch):
     assert len(bench.stored()) == 300
     # A thread ends after 40 documents and those of its last batch.
     assert len(started) >= 5
+
+
+def test_more_that_is_due_than_one_batch_takes_does_not_wait_for_the_next_second(
+    bench, monkeypatch
+):
+    monkeypatch.setattr(upkeep, "_TICK_S", 1000.0)
+    bench.submit(*[b"row late"] * 100)
+    bench.engine.start()
+    assert {answer.status_code for answer in bench.answers(100)} == {202}
+    monkeypatch.setattr(bench.engine._upkeep, "next_at", 0.0)
+    assert bench.statuses(b"store") == [202]
+    wait_until(lambda: not bench.outbox(), what="every row was given up")
+
+
+def test_a_call_after_the_end_is_told_so(bench):
+    bench.engine.start()
+    bench.engine.stop()
+    with pytest.raises(LocalProtocolError, match="stopped"):
+        bench.call(lambda records, number, at: ()).result(WITHIN_S)
+
+
+def test_an_engine_that_dies_says_so(tmp_path, monkeypatch):
+    bench = Bench(tmp_path / "store.db", monkeypatch)
+    died = threading.Event()
+    bench.engine._died = died.set
+    monkeypatch.setattr(bench.engine, "_hand_over", None)
+    bench.engine.start()
+    assert died.wait(WITHIN_S)
+    bench.engine.stop()
 
 
 def test_stop_finishes_what_is_queued(bench):

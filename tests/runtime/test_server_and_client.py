@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from pydantic import ValidationError
 
 from acm_sip import AcmClient, AcmServer, LocalProtocolError, McServiceId, StoreError
 from acm_sip.runtime.configuration import ClientConfiguration, ServerConfiguration
@@ -172,6 +173,41 @@ async def test_the_ten_steps(tmp_path, host, is_accepted):
         assert str(outcome.handling_mc_service_id) == str(BOB)
         with pytest.raises(LocalProtocolError, match="decided"):
             await bob.accept(transaction)
+
+
+async def test_a_client_that_knows_its_server_by_name_believes_it(tmp_path):
+    systems = Systems(tmp_path)
+
+    def client(user, name):
+        return systems.client(user, next_hop=f"tcp:localhost:{systems.ports[name]}")
+
+    async with (
+        systems.server("mc1"),
+        systems.server("mc2"),
+        client("alice", "mc1") as alice,
+        client("bob", "mc2") as bob,
+    ):
+        id_ = await ask(alice)
+        await bob.accept(await next_request(bob))
+        assert await alice.wait_outcome(id_, WITHIN_S) is not None
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 70 + ".invalid"])
+async def test_a_server_that_cannot_be_found_is_said_and_looked_for_again(
+    tmp_path, transport, host
+):
+    systems = Systems(tmp_path)
+    section = {"next_hop": f"{transport}:{host}:5060", "accepts_large_datagrams": True}
+    try:
+        client = systems.client("alice", **section)
+    except ValidationError:
+        return  # no host can have this name
+    async with client:
+        async with asyncio.timeout(WITHIN_S):
+            while client.last_refusal is None:
+                await asyncio.sleep(0)
+        assert not client.is_registered
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
