@@ -45,6 +45,11 @@ lock:
 	@tools/environment.sh development
 	@tools/lock.sh
 
+# make pcaps    make the captures of pcaps/ again
+pcaps:
+	@tools/environment.sh runtime
+	@.venv/bin/python tools/make_captures.py
+
 # make clean    remove what was made
 clean:
 	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
