@@ -23,7 +23,7 @@ HEAD = """\
 
 Each shows one course of TS 23.280 10.17.6.2 between a client A, its primary ACM server P, the
 partner ACM server Q and a client B: real messages of real processes over TCP on one machine.
-`python tools/make_captures.py` makes all of them anew; `acm-sip ladder FILE` draws one.
+`make pcaps` makes all of them anew; `acm-sip ladder FILE` draws one.
 
 | capture | what it shows |
 |---|---|
