@@ -7,9 +7,12 @@
     response (10)                      not ANSWERED ANSWERED    stored, then 200; told
     no server until the request ends   SENDING      ANSWERED    the user is told
     request of the server (5)          -            UNDECIDED   stored, then 200; told
-    the same request again             any          unchanged   200, asked once only; answered again
-    the user decides (6)               UNDECIDED    ANSWERED    response to the server (7)
-    refused by the server for good     ANSWERED     ANSWERED    the user is told
+    the same request again             any          unchanged   200, asked once only
+                                       REFUSED      SENDING     200, answered again
+    the user decides (6)               UNDECIDED    SENDING     response to the server (7)
+    2xx of the server to (7)           SENDING      ANSWERED    an acceptance is stored
+    refused by the server for good     SENDING      REFUSED     the user is told
+    nobody decides until it ends       UNDECIDED    ANSWERED    failure, expired; told
 
 Nobody decides inside a SIP transaction: the 200 says that the request is safe here.
 """
@@ -18,11 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from acm_sip import errors
 from acm_sip.codec.body import DecodedBody
-from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause
+from acm_sip.codec.flows import AcmRequest, AcmResponse, Cause, Outcome
 from acm_sip.errors import LocalProtocolError, Refused
 from acm_sip.identities import AcmTransactionId, McServiceId
 from acm_sip.procedures.answers import OK
@@ -32,6 +34,7 @@ from acm_sip.procedures.delivery import (
     cause_of_refusal,
     classify,
     postpone,
+    refusal_log,
     refusal_text,
 )
 from acm_sip.procedures.effects import (
@@ -49,6 +52,7 @@ from acm_sip.procedures.outcome import (
     answered,
     encode_outcome,
     response_row,
+    store_acceptance,
 )
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.procedure import Failure, procedure_of
@@ -61,9 +65,9 @@ from acm_sip.procedures.records import (
     Side,
     TransactionKey,
 )
-from acm_sip.procedures.stored import decode_stored_request
 
 __all__ = [
+    "on_deadline",
     "on_decision",
     "on_delivery_ended",
     "on_flow",
@@ -71,8 +75,6 @@ __all__ = [
     "on_own_request",
     "on_row_deadline",
 ]
-
-_NOT_TAKEN: Final = "not taken by the server: "
 
 
 def on_own_request(
@@ -141,7 +143,7 @@ def on_flow(
 def on_decision(server: str, records: Records, event: DecisionMade) -> Sequence[Effect]:
     """Answer a request as the user decided (step 7).
 
-    :raises LocalProtocolError: there is no such request, or it has been decided.
+    :raises LocalProtocolError: there is no such request, it has been decided, or its time is over.
     """
     transaction = records.transaction(
         TransactionKey(
@@ -152,23 +154,34 @@ def on_decision(server: str, records: Records, event: DecisionMade) -> Sequence[
     )
     if transaction is None:
         raise LocalProtocolError("no such request")
-    if transaction.state is AcmTransactionState.ANSWERED:
+    if event.at >= transaction.expires_at:
+        raise LocalProtocolError("the request has expired")
+    if transaction.state is not AcmTransactionState.UNDECIDED:
         raise LocalProtocolError("the request has been decided already")
     failure = None
     if not event.is_accepted:
         failure = Failure(event.cause or Cause.REJECTED_BY_USER, event.text)
     response, octets = encode_outcome(transaction, event.handling_mc_service_id, failure)
-    after = answered(transaction, response, octets, None, event.at)
-    effects: list[Effect] = [UpdateTransaction(after)]
-    if failure is None:
-        request = decode_stored_request(transaction)
-        effects += procedure_of(transaction.request_flow).apply(
-            after, request, Side.HANDLER, event.at, ()
-        )
-    effects.append(
-        PutOutboxRow(response_row(after, DestinationKind.SERVER, server, octets, event.at))
+    decided = answered(transaction, response, octets, None, event.at)
+    after = replace(decided, state=AcmTransactionState.SENDING)
+    row = response_row(after, DestinationKind.SERVER, server, octets, event.at)
+    return (UpdateTransaction(after), PutOutboxRow(row))
+
+
+def on_deadline(transaction: AcmTransaction, at: float) -> Sequence[Effect]:
+    """End a request that its user did not decide in time."""
+    if transaction.state is not AcmTransactionState.UNDECIDED:
+        return (UpdateTransaction(replace(transaction, due_at=None)),)
+    after = replace(
+        transaction,
+        state=AcmTransactionState.ANSWERED,
+        due_at=None,
+        outcome=Outcome.FAILURE.value,
+        cause=Cause.EXPIRED.value,
+        text="nobody decided in time",
+        answered_at=at,
     )
-    return effects
+    return (UpdateTransaction(after), TellUser(after))
 
 
 def on_delivery_ended(
@@ -180,11 +193,7 @@ def on_delivery_ended(
         return (PutOutboxRow(postpone(None, records, ended)),)
     effects: list[Effect] = [RemoveOutboxRow(ended.row.number)]
     if transaction.side is Side.HANDLER:
-        if ending is Ending.REFUSED:
-            text = f"{_NOT_TAKEN}{refusal_text(ended)}"
-            after = replace(transaction, text=text)
-            effects += [UpdateTransaction(after), TellUser(after)]
-        return effects
+        return [*effects, *_on_answer_ended(records, transaction, ended, ending)]
     if transaction.state is not AcmTransactionState.SENDING:
         return effects
     if ending is Ending.DELIVERED:
@@ -204,6 +213,24 @@ def on_row_deadline(transaction: AcmTransaction, row: OutboxRow, at: float) -> S
     return effects
 
 
+def _on_answer_ended(
+    records: Records, transaction: AcmTransaction, ended: DeliveryEnded, ending: Ending
+) -> Sequence[Effect]:
+    """Act on the server's final answer to the decision of the own user."""
+    if transaction.state is AcmTransactionState.ANSWERED:
+        return ()
+    if ending is Ending.DELIVERED:
+        after = replace(transaction, state=AcmTransactionState.ANSWERED)
+        if transaction.outcome != Outcome.SUCCESS.value:
+            return (UpdateTransaction(after),)
+        # Only now does it hold: what the server refuses was never agreed.
+        return (UpdateTransaction(after), *store_acceptance(records, after, ended.at))
+    after = replace(transaction, state=AcmTransactionState.REFUSED)
+    # The record keeps the user's own text; what is told says what the server said.
+    told = replace(after, text=f"the server did not take the answer: {refusal_text(ended)}")
+    return (UpdateTransaction(after), TellUser(told), refusal_log(ended))
+
+
 def _on_request(
     server: str, records: Records, event: FlowReceived, request: AcmRequest
 ) -> Sequence[Effect]:
@@ -216,11 +243,14 @@ def _on_request(
     if known is not None:
         if known.request_digest != event.body.digest:
             raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
-        if known.response is None or not (known.text or "").startswith(_NOT_TAKEN):
+        if known.state is not AcmTransactionState.REFUSED:
             return (OK,)
-        # The server refused the answer, a user without a registration perhaps, and asks again.
+        # The server refused the answer, of a user with too few rights perhaps, and asks again.
+        assert known.response is not None
         row = response_row(known, DestinationKind.SERVER, server, known.response, event.at)
-        return (RemoveRows(known.number, row.flow), PutOutboxRow(row), OK)
+        again = replace(known, state=AcmTransactionState.SENDING)
+        return (UpdateTransaction(again), PutOutboxRow(row), OK)
+    expires_at = expiry_of(request, event.at)
     transaction = begin_transaction(
         event.body,
         number=event.number,
@@ -229,8 +259,8 @@ def _on_request(
         origin="server:",
         service=event.service,
         received_at=event.at,
-        expires_at=expiry_of(request, event.at),
-        due_at=None,
+        expires_at=expires_at,
+        due_at=expires_at,
     )
     return (InsertTransaction(transaction), TellUser(transaction), OK)
 

@@ -104,8 +104,8 @@ class AcmClientRole:
     def on_deadline(
         self, records: Records, transaction: AcmTransaction, at: float
     ) -> Sequence[Effect]:
-        """Nothing is due by itself at a client."""
-        return ()
+        """Decide what a transaction means whose ``due_at`` has come."""
+        return client.on_deadline(transaction, at)
 
     def on_flow_closed(self, records: Records, flow: str) -> Sequence[Effect]:
         """Nothing to decide: the client registers again by itself (RFC 5626 4.5)."""

@@ -13,6 +13,7 @@ RFC 3261 8.1.3.1):
 
     2xx                                   delivered
     408, 430, 480, 500, 502, 503, 504     tried again, later each time, until the deadline
+    404 with 141 of a client's server     the same: the binding lapsed, the client registers again
     all else, 3xx included                refused for good
 """
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from acm_sip import errors
 from acm_sip.codec.flows import Cause
 from acm_sip.identities import FunctionalAlias
 from acm_sip.procedures.effects import Log
@@ -37,6 +39,7 @@ __all__ = [
     "Ending",
     "cause_of_refusal",
     "classify",
+    "is_binding_lost",
     "postpone",
     "refusal_log",
     "refusal_text",
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 _TRY_AGAIN: Final = frozenset({408, 430, 480, 500, 502, 503, 504})
+_USER_UNKNOWN_CODE: Final = "141 "  # TS 24.379 table 4.4.2-2
 # Ours: 1, 2, 4 ... seconds between attempts, at most a minute, so that a peer that is back is
 # found soon and one that stays away costs little.
 _FIRST_PAUSE_S: Final = 1.0
@@ -102,9 +106,18 @@ def classify(ended: DeliveryEnded) -> Ending:
     """Return what the end of this attempt means for its row."""
     if 200 <= ended.status_code < 300:
         return Ending.DELIVERED
-    if ended.status_code in _TRY_AGAIN:
+    if ended.status_code in _TRY_AGAIN or is_binding_lost(ended):
         return Ending.TRY_AGAIN
     return Ending.REFUSED
+
+
+def is_binding_lost(ended: DeliveryEnded) -> bool:
+    """Return whether a client's own server does not know the client's registration any more."""
+    return (
+        ended.row.destination.kind is DestinationKind.SERVER
+        and ended.status_code == errors.USER_UNKNOWN.status_code
+        and ended.warn_text[:4] == _USER_UNKNOWN_CODE
+    )
 
 
 def postpone(system: McSystem | None, records: Records, ended: DeliveryEnded) -> OutboxRow:

@@ -6,6 +6,7 @@ failure that the server itself states (TS 23.280 10.17.6.2 steps 8 and 10).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,8 @@ from acm_sip.codec.body import encode_body
 from acm_sip.codec.flows import AcmResponse, Cause, Outcome, Result
 from acm_sip.identities import McServiceId
 from acm_sip.procedures.beginning import new_row
+from acm_sip.procedures.effects import Update
+from acm_sip.procedures.ports import Records
 from acm_sip.procedures.procedure import Failure, procedure_of
 from acm_sip.procedures.records import (
     AcmTransaction,
@@ -21,8 +24,9 @@ from acm_sip.procedures.records import (
     DestinationKind,
     OutboxRow,
 )
+from acm_sip.procedures.stored import decode_stored_request
 
-__all__ = ["PROVISIONAL_CAUSES", "answered", "encode_outcome", "response_row"]
+__all__ = ["PROVISIONAL_CAUSES", "answered", "encode_outcome", "response_row", "store_acceptance"]
 
 # A response may still correct these: they are stated without knowing the outcome.
 PROVISIONAL_CAUSES: Final = frozenset({Cause.EXPIRED, Cause.PARTNER_UNREACHABLE})
@@ -105,3 +109,16 @@ def response_row(
     """Return the row that carries a response one hop on; nothing but delivery ends it."""
     flow = procedure_of(transaction.request_flow).response.element_name
     return new_row(transaction, Destination(kind, name), flow, octets, at, deadline_at=None)
+
+
+def store_acceptance(records: Records, transaction: AcmTransaction, at: float) -> Sequence[Update]:
+    """Keep what was accepted, for the users for whom nothing later was accepted.
+
+    For the primary server and for the handler; the partner server, which decides what is later,
+    refuses instead.
+    """
+    procedure = procedure_of(transaction.request_flow)
+    request = decode_stored_request(transaction)
+    later = procedure.find_later(records, transaction, request)
+    but_for = () if later is None else later.mc_service_ids
+    return procedure.apply(transaction, request, transaction.side, at, but_for)

@@ -50,6 +50,7 @@ from acm_sip.procedures.outcome import (
     answered,
     encode_outcome,
     response_row,
+    store_acceptance,
 )
 from acm_sip.procedures.ports import AliasDirectory, Records
 from acm_sip.procedures.procedure import Failure, procedure_of
@@ -62,7 +63,6 @@ from acm_sip.procedures.records import (
     Side,
     TransactionKey,
 )
-from acm_sip.procedures.stored import decode_stored_request
 
 __all__ = [
     "on_deadline",
@@ -170,7 +170,7 @@ def on_response(records: Records, partner: PartnerSystem, event: FlowReceived) -
         RemoveRows(transaction.number, transaction.request_flow),
     ]
     if response.result.outcome is Outcome.SUCCESS:
-        effects += _remember_acceptance(records, updated, event.at)
+        effects += store_acceptance(records, updated, event.at)
     effects.append(
         PutOutboxRow(
             response_row(
@@ -322,14 +322,3 @@ def _fail(
             )
         ),
     ]
-
-
-def _remember_acceptance(
-    records: Records, transaction: AcmTransaction, at: float
-) -> Sequence[Effect]:
-    """Keep what the partner accepted, for the users for whom it accepted nothing later."""
-    procedure = procedure_of(transaction.request_flow)
-    request = decode_stored_request(transaction)
-    later = procedure.find_later(records, transaction, request)
-    but_for = () if later is None else later.mc_service_ids
-    return procedure.apply(transaction, request, Side.PRIMARY, at, but_for)

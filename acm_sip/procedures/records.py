@@ -10,11 +10,14 @@ States of an :class:`AcmTransaction`, by side (TS 23.280 10.17.6.2; the entity i
     REQUESTER (primary ACM client)   SENDING -> ACCEPTED -> ANSWERED
     PRIMARY   (primary ACM server)   FORWARDING -> FORWARDED -> PROCESSING -> ANSWERED
     PARTNER   (partner ACM server)   KEPT -> OFFERED -> ANSWERED
-    HANDLER   (partner ACM client)   UNDECIDED -> ANSWERED
+    HANDLER   (partner ACM client)   UNDECIDED -> SENDING <-> REFUSED; SENDING -> ANSWERED
 
-A state is never left backwards but for OFFERED -> KEPT, when a request is offered to another
-holder of its functional alias. ANSWERED is the end; a correction (a response after expiry)
-replaces the result within it.
+A handler has decided in SENDING; REFUSED says that its server did not take the answer (it is sent
+again when the server asks again), ANSWERED that it did, or that nobody decided in time.
+
+A state is never left backwards but for OFFERED -> KEPT, when a request is offered again to a user
+who logs on, and SENDING <-> REFUSED. ANSWERED is the end; a correction (a response after a failure
+that was stated without knowing the outcome) replaces the result within it.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ class AcmTransactionState(StrEnum):
     KEPT = "kept"
     OFFERED = "offered"
     UNDECIDED = "undecided"
+    REFUSED = "refused"
     ANSWERED = "answered"
 
 

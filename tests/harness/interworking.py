@@ -306,6 +306,7 @@ class Client(Entity):
         *,
         transaction: AcmTransaction | None = None,
         handler: McServiceId | None = None,
+        text: str | None = None,
     ) -> None:
         """Accept the request that was shown, or reject it with a cause (step 6)."""
         asked = transaction or self.transaction
@@ -316,6 +317,7 @@ class Client(Entity):
             handling_mc_service_id=handler or self.user.mc_service_ids[0],
             is_accepted=cause is None,
             cause=cause,
+            text=text,
         )
         psi = self.server.system.psi.canonical
         self.call(lambda batch: client_decisions.on_decision(psi, batch, decision))

@@ -337,7 +337,7 @@ def test_rule_17_a_client_corrects_what_it_concluded_itself() -> None:
     world.network.deliver(first)
     world.network.time_out(first)
     world.network.now += 1.0
-    world.network.end(sent(world, "alice", REQUEST), 404, "141 user unknown")
+    world.network.end(sent(world, "alice", REQUEST), 404, "142 unable to determine")
     assert world.alice.outcomes == [("failure", "partner-unreachable")]
     world.network.run()
     world.bob.decide()
@@ -443,14 +443,35 @@ def test_rule_19_an_answer_that_was_refused_is_given_again_when_asked_again() ->
     world.alice.ask(request())
     world.network.run()
     world.bob.decide()
-    world.network.end(sent(world, "bob", RESPONSE), 404, "141 user unknown")
+    world.network.end(sent(world, "bob", RESPONSE), 403, "100 function not allowed")
     world.network.run()
     assert world.alice.outcomes == []
+    assert world.bob.transaction.state is AcmTransactionState.REFUSED
+    told = world.bob.told[-1].text
+    assert told is not None
+    assert told.endswith("403 100 function not allowed")
+    assert world.bob.facts.tables.applied == []
     world.bob.disconnect()
     world.bob.register()
     world.network.run()
     assert world.alice.outcomes == [("success", None)]
     assert len(world.bob.asked) == 1
+    assert world.bob.transaction.state is AcmTransactionState.ANSWERED
+    assert len(world.bob.facts.tables.applied) == 1
+
+
+def test_rule_19_a_refusal_of_the_answer_leaves_the_words_of_the_user() -> None:
+    world = make_world()
+    world.alice.ask(request())
+    world.network.run()
+    world.bob.decide("local-policy", text="not today")
+    world.network.end(sent(world, "bob", RESPONSE), 403, "100 function not allowed")
+    assert world.bob.transaction.text == "not today"
+    world.bob.disconnect()
+    world.bob.register()
+    world.network.run()
+    assert world.bob.transaction.text == "not today"
+    assert world.alice.transaction.text == "not today"
 
 
 def test_rule_19_what_is_answered_is_not_offered() -> None:

@@ -81,6 +81,7 @@ class Interworking(RuleBasedStateMachine):
     def decide(self, data: st.DataObject, accepts: bool, who: str) -> None:
         client: Client = getattr(self.world, who)
         undecided = [t for t in client.transactions if t.outcome is None and self.is_asked(t)]
+        undecided = [t for t in undecided if t.expires_at > self.network.now]
         if undecided:
             cause = None if accepts else "rejected-by-user"
             client.decide(cause, transaction=self.pick(data, undecided))
