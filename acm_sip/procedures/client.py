@@ -5,6 +5,8 @@
     2xx of the server                  SENDING      ACCEPTED
     refused by the server for good     SENDING      ANSWERED    the user is told
     response (10)                      not ANSWERED ANSWERED    stored, then 200; told
+    response of the partner after a failure of this client or its server
+                                       ANSWERED     ANSWERED    stored, then 200; told
     no server until the request ends   SENDING      ANSWERED    the user is told
     request of the server (5)          -            UNDECIDED   stored, then 200; told
     the same request again             any          unchanged   200, asked once only
@@ -48,7 +50,6 @@ from acm_sip.procedures.effects import (
 )
 from acm_sip.procedures.events import DecisionMade, DeliveryEnded, FlowReceived
 from acm_sip.procedures.outcome import (
-    PROVISIONAL_CAUSES,
     answered,
     encode_outcome,
     response_row,
@@ -287,10 +288,7 @@ def _on_response(
     if transaction.state is AcmTransactionState.ANSWERED:
         if transaction.response_digest == event.body.digest:
             return (OK,)
-        # A correction: an earlier failure was stated without knowing the outcome, by this client
-        # (which keeps no digest of its own words) or by the server.
-        was_ours = transaction.response_digest is None
-        if not was_ours and transaction.cause not in PROVISIONAL_CAUSES:
+        if not _is_correctable(transaction):
             raise Refused(errors.FORBIDDEN, "the transaction has been answered already")
     after = answered(transaction, response, event.body.octets, event.body.digest, event.at)
     return (
@@ -299,6 +297,21 @@ def _on_response(
         TellUser(after),
         OK,
     )
+
+
+def _is_correctable(transaction: AcmTransaction) -> bool:
+    """Return whether the outcome was stated without knowing that of the partner.
+
+    That is a failure of this client (which keeps no digest of its own words) or of its own server:
+    one whose handler is not of the MC system that was asked.
+    """
+    if transaction.response_digest is None:
+        return True
+    asked = transaction.target_mc_service_id or transaction.target_functional_alias
+    assert asked is not None  # NOTE 1 of table 10.17.2.13-1
+    assert transaction.handling_mc_service_id is not None
+    handler = McServiceId(transaction.handling_mc_service_id)
+    return transaction.outcome == Outcome.FAILURE.value and handler.domain != asked.domain
 
 
 def _fail(transaction: AcmTransaction, failure: Failure, at: float) -> list[Effect]:

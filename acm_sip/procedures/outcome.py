@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from acm_sip.codec.body import encode_body
-from acm_sip.codec.flows import AcmResponse, Cause, Outcome, Result
+from acm_sip.codec.flows import AcmResponse, Outcome, Result
 from acm_sip.identities import McServiceId
 from acm_sip.procedures.beginning import new_row
 from acm_sip.procedures.effects import Update
@@ -26,10 +26,7 @@ from acm_sip.procedures.records import (
 )
 from acm_sip.procedures.stored import decode_stored_request
 
-__all__ = ["PROVISIONAL_CAUSES", "answered", "encode_outcome", "response_row", "store_acceptance"]
-
-# A response may still correct these: they are stated without knowing the outcome.
-PROVISIONAL_CAUSES: Final = frozenset({Cause.EXPIRED, Cause.PARTNER_UNREACHABLE})
+__all__ = ["answered", "encode_outcome", "response_row", "store_acceptance"]
 
 _MAX_NAMED_OCTETS: Final = 500_000  # ours: half of what a body may have; some 2,000 users
 _MAX_TEXT_CHARACTERS: Final = 500  # ours: a sentence for people; a Warning may be of any length

@@ -8,6 +8,7 @@
     refused by the partner for good   not ANSWERED     ANSWERED     failure to the client (10)
     response of the partner (8)       not ANSWERED     ANSWERED     202; stored (9); client (10)
     response after a failure of ours  ANSWERED         ANSWERED     202; correction to the client
+      (whatever its cause: a repeat may be refused although an earlier attempt arrived)
     response deadline                 not ANSWERED     ANSWERED     failure to the client (10)
 
 Step 9 names the primary ACM client; the reference to 10.17.3.1 shows that the server stores the
@@ -46,7 +47,6 @@ from acm_sip.procedures.effects import (
 from acm_sip.procedures.events import DeliveryEnded, FlowReceived
 from acm_sip.procedures.mc_system import LocalUser, McSystem, PartnerSystem
 from acm_sip.procedures.outcome import (
-    PROVISIONAL_CAUSES,
     answered,
     encode_outcome,
     response_row,
@@ -161,8 +161,8 @@ def on_response(records: Records, partner: PartnerSystem, event: FlowReceived) -
     if transaction.state is AcmTransactionState.ANSWERED:
         if transaction.response_digest == event.body.digest:
             return (ACCEPTED,)
-        was_ours = transaction.response_digest is None
-        if not (was_ours and transaction.cause in PROVISIONAL_CAUSES):
+        # A failure of our own is never the last word: this server keeps no digest of its words.
+        if transaction.response_digest is not None:
             raise Refused(errors.FORBIDDEN, "the transaction has been answered already")
     updated = answered(transaction, response, event.body.octets, event.body.digest, event.at)
     effects: list[Effect] = [

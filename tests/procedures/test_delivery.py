@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -328,6 +329,42 @@ def test_rule_17_a_later_response_is_a_correction(state: str) -> None:
     assert world.alice.outcomes[0][1] in {"partner-unreachable", "expired"}
     assert len(world.alice.outcomes) == 2
     assert world.p.transaction.outcome == "success"
+
+
+@pytest.mark.parametrize("status_code", [400, 403, 482, 404])
+@pytest.mark.parametrize("by_alias", [False, True])
+def test_rule_17_a_refused_repeat_does_not_hide_the_outcome(
+    status_code: int, by_alias: bool
+) -> None:
+    """The first attempt arrived, its answer was lost, and what came between refused the repeat."""
+    world = make_world()
+    target = {"target_mc_service_id": None, "target_functional_alias": examples.DUTY}
+    world.alice.ask(request(**(target if by_alias else {})))
+    first = sent(world, "P", REQUEST)
+    world.network.deliver(first)
+    world.network.time_out(first)
+    world.network.now += 1.0
+    world.network.end(only(world.p.send()), status_code, "no")
+    world.network.run()
+    assert [outcome for outcome, _ in world.alice.outcomes] == ["failure"]
+    world.bob.decide()
+    world.network.run()
+    assert [outcome for outcome, _ in world.alice.outcomes] == ["failure", "success"]
+    assert world.p.transaction.outcome == "success"
+    assert world.p.facts.tables.applied
+    again = world.alice.transaction
+    late = response(cause="local-policy")
+    refused = world.p.receive(
+        examples.message(late, examples.P_PSI.text, examples.Q_PSI.text),
+        examples.source(examples.Q_HOST),
+    )
+    assert refused.status_code == 403  # one correction, by the partner
+    assert world.alice.receive(to_alice(late), examples.source(examples.P_HOST)).status_code == 403
+    assert world.alice.transaction == again
+
+
+def to_alice(flow: Any) -> Any:
+    return examples.message(flow, "sip:alice@198.51.100.0", examples.P_PSI.text)
 
 
 def test_rule_17_a_client_corrects_what_it_concluded_itself() -> None:
