@@ -142,7 +142,8 @@ async def _ask(lines: _InputLines) -> str | None:
 
 
 def _told(transaction: AcmTransaction) -> None:
-    if transaction.side is Side.HANDLER and transaction.state is AcmTransactionState.ANSWERED:
+    is_over = {AcmTransactionState.REFUSED, AcmTransactionState.ANSWERED}
+    if transaction.side is Side.HANDLER and transaction.state in is_over:
         error_line(f"{transaction.acm_transaction_id}: {printable(transaction.text)}")
 
 

@@ -386,7 +386,8 @@ class Network:
         """Let the first answer arrive."""
         answer = attempt.answers[0]
         headers = dict(answer.headers)
-        text = headers.get("Warning", answer.reason_phrase)
+        warning = headers.get("Warning")
+        text = answer.reason_phrase if warning is None else warning.split('"')[1]
         retry_after = headers.get("Retry-After")
         self.end(
             attempt, answer.status_code, text, None if retry_after is None else float(retry_after)
