@@ -165,7 +165,8 @@ def on_log_on(
     destinations = []
     offered: set[int] = set()
     for mc_service_id in user.mc_service_ids:
-        destinations.append(str(Destination(DestinationKind.USER, mc_service_id.canonical)))
+        destination = Destination(DestinationKind.USER, mc_service_id.canonical)
+        destinations.append(str(destination))
         destinations += [
             str(Destination(DestinationKind.ALIAS, alias.canonical))
             for alias in aliases.held_by(mc_service_id)
@@ -176,7 +177,8 @@ def on_log_on(
                 effects.append(
                     UpdateTransaction(replace(transaction, state=AcmTransactionState.KEPT))
                 )
-                effects.append(PutOutboxRow(_offer_row(transaction, at)))
+                # To the very user, not to another holder: another one would be asked as well.
+                effects.append(PutOutboxRow(_offer_row(transaction, destination, at)))
     effects.append(ReleaseRows(tuple(destinations)))
     return effects
 
@@ -316,7 +318,7 @@ def _assess(
 ) -> tuple[AcmTransaction, Sequence[Effect]]:
     """Choose between automatic handling and a client, by local policy (step 4)."""
     if failure is None and partner.handling is Handling.ASK:
-        return transaction, (PutOutboxRow(_offer_row(transaction, at)),)
+        return transaction, (PutOutboxRow(_offer_row(transaction, _target_of(transaction), at)),)
     applied: Sequence[Effect] = ()
     if failure is None and partner.handling is Handling.REJECT:
         failure = Failure(partner.reject_cause)
@@ -380,14 +382,16 @@ def _process_indication_row(transaction: AcmTransaction, at: float) -> OutboxRow
     )
 
 
-def _offer_row(transaction: AcmTransaction, at: float) -> OutboxRow:
+def _target_of(transaction: AcmTransaction) -> Destination:
     target = transaction.target_mc_service_id
-    alias = transaction.target_functional_alias
     if target is not None:
-        destination = Destination(DestinationKind.USER, target.canonical)
-    else:
-        assert alias is not None  # NOTE 1 of table 10.17.2.13-1
-        destination = Destination(DestinationKind.ALIAS, alias.canonical)
+        return Destination(DestinationKind.USER, target.canonical)
+    alias = transaction.target_functional_alias
+    assert alias is not None  # NOTE 1 of table 10.17.2.13-1
+    return Destination(DestinationKind.ALIAS, alias.canonical)
+
+
+def _offer_row(transaction: AcmTransaction, destination: Destination, at: float) -> OutboxRow:
     return new_row(
         transaction,
         destination,

@@ -160,6 +160,25 @@ def test_alias_next_holder_after_one_that_cannot_be_reached(choice: AliasChoice)
     assert asked(world) != tried
 
 
+@pytest.mark.parametrize("choice", AliasChoice)
+@pytest.mark.parametrize("number", [1, 2])
+def test_alias_offered_again_to_the_one_who_logs_on_again(choice: AliasChoice, number: int) -> None:
+    system = dataclasses.replace(Q_SYSTEM, alias_choice=choice)
+    world = make_world(
+        q_system=system, q_aliases=aliases(BOB, BEA), logged_on=("alice", "bob", "bea")
+    )
+    for each in range(number):
+        run(world, each + 1, **BY_ALIAS)
+    chosen = {"bob": world.bob, "bea": world.bea}[asked(world)[-1]]
+    before = asked(world)
+    chosen.disconnect()
+    world.q.configure(aliases=aliases(BEA, BOB))  # what the policy would choose now may differ
+    chosen.register()
+    world.network.run()
+    assert asked(world) == [*before, chosen.name]
+    assert len(chosen.asked) == 1
+
+
 def test_alias_not_active_keeps_the_request() -> None:
     world = make_world(q_aliases=aliases())
     run(world, **BY_ALIAS)
