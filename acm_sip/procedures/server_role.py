@@ -225,6 +225,21 @@ def _oddities(read: ReadRequest, service: str | None) -> Sequence[Log]:
     if read.body.ignored_parts:
         facts = (("source", read.source.flow), ("parts", ", ".join(read.body.ignored_parts)))
         logs.append(Log("body parts ignored", facts))
+    if read.body.document_warnings:
+        first = read.body.document_warnings[0]
+        logs.append(
+            Log(
+                "faults in the document",
+                (
+                    ("acm_transaction_id", read.body.flow.acm_transaction_id.text),
+                    ("count", str(len(read.body.document_warnings))),
+                    ("path", first.path),
+                    ("rule", first.rule),
+                    ("reason", first.message),
+                ),
+                is_warning=True,
+            )
+        )
     return logs
 
 
