@@ -35,12 +35,14 @@ class Addressing:
     :param is_asserted: True between servers and towards clients (P-Asserted-*), False from a
         client (P-Preferred-*).
     :param forbids_forking: towards a client (Request-Disposition, RFC 3841).
+    :param routes: values of Route, topmost first: the Path of the contact (RFC 3327 5.1).
     """
 
     request_uri: str
     sender: str
     is_asserted: bool
     forbids_forking: bool = False
+    routes: tuple[str, ...] = ()
 
 
 def write_message(
@@ -63,6 +65,7 @@ def write_message(
     mc_service = names.McService(service)
     kind = "Asserted" if addressing.is_asserted else "Preferred"
     fields = [
+        *(("Route", value) for value in addressing.routes),
         ("Max-Forwards", "70"),
         ("From", f"<{addressing.sender}>;tag={from_tag}"),
         ("To", f"<{addressing.request_uri}>"),

@@ -123,7 +123,13 @@ class AcmServerRole:
             after = partner.offered_to(transaction, attempt.receiver)
             updates = () if after is transaction else (UpdateTransaction(after),)
         return Sending(
-            Addressing(attempt.binding.contact, psi, is_asserted=True, forbids_forking=True),
+            Addressing(
+                attempt.binding.contact,
+                psi,
+                is_asserted=True,
+                forbids_forking=True,
+                routes=attempt.binding.path,  # RFC 3327 5.3
+            ),
             f"flow:{attempt.binding.flow}",
             expires_at,
             updates,

@@ -230,6 +230,28 @@ def test_rule_37_header_fields_of_every_hop() -> None:
     assert len({written.call_id for written in hops.values()}) == 7
 
 
+def test_rule_39_path_of_the_registration_is_the_route_to_the_contact(world: World) -> None:
+    register = world.bob.registration(600)
+    register.headers.set("Supported", "path")
+    path = ["<sip:edge1.example;lr>", "<sip:scscf@mc2.example:5062;lr;orig>"]
+    register.headers.append("Path", ", ".join(path[:1]))
+    register.headers.append("Path", path[1])
+    register.headers.set("Call-ID", "through-the-edge")
+    world.bob.flow = "tcp:edge:1"
+    answer = world.q.receive(register, world.bob.source)
+    assert [value for name, value in answer.headers if name == "Path"] == path
+    world.alice.ask(request())
+    world.network.run()
+    to_bob = next(a for a in world.network.attempts if a.receiver is world.bob)
+    assert [str(value) for value in to_bob.request.routes] == path
+    assert to_bob.source.flow == "to-flow:tcp:edge:1"  # the flow stays that of the REGISTER
+    assert all(
+        a.request.headers.get("Route") is None
+        for a in world.network.attempts
+        if a.receiver is not world.bob
+    )
+
+
 @pytest.mark.parametrize("service", ["mcptt", "mcvideo", "mcdata"])
 def test_the_service_of_the_requester_is_that_of_every_hop(service: str) -> None:
     world = make_world()
