@@ -92,7 +92,6 @@ class Refused(RemoteProtocolError):  # noqa: N818 - an answer to a peer, no faul
 # its own, so what they do not name carries plain text without a number.
 MALFORMED: Final = Refusal(400, "Bad Request")
 BODY_INVALID: Final = Refusal(400, "Bad Request")
-NOT_AUTHENTICATED: Final = Refusal(401, "Unauthorized")
 BODY_MISSING: Final = Refusal(403, "Forbidden", "199 expected MIME bodies not in the request")
 USER_NOT_AUTHORISED: Final = Refusal(
     403, "Forbidden", "100 function not allowed due to user authorisation"
@@ -113,10 +112,6 @@ MEDIA_TYPE_UNSUPPORTED: Final = Refusal(415, "Unsupported Media Type")
 URI_SCHEME_UNSUPPORTED: Final = Refusal(416, "Unsupported URI Scheme")
 EXTENSION_UNSUPPORTED: Final = Refusal(420, "Bad Extension")
 INTERVAL_TOO_BRIEF: Final = Refusal(423, "Interval Too Brief")
-TRANSACTION_UNKNOWN: Final = Refusal(481, "Call/Transaction Does Not Exist")
-LOOP_DETECTED: Final = Refusal(482, "Loop Detected")
-EVENT_UNSUPPORTED: Final = Refusal(489, "Bad Event")
-SERVER_ERROR: Final = Refusal(500, "Server Internal Error")
+REGISTER_OUT_OF_ORDER: Final = Refusal(500, "CSeq out of order")  # RFC 3261 10.3 step 7
 METHOD_UNKNOWN: Final = Refusal(501, "Not Implemented")
 UNAVAILABLE: Final = Refusal(503, "Service Unavailable")
-VERSION_UNSUPPORTED: Final = Refusal(505, "Version Not Supported")

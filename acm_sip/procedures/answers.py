@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from acm_sip.errors import Refused
+from acm_sip.errors import Refusal, Refused
 from acm_sip.procedures.capabilities import ACCEPT
 from acm_sip.procedures.effects import AnswerRequest
 
-__all__ = ["ACCEPTED", "OK", "refuse"]
+__all__ = ["ACCEPTED", "OK", "refuse", "refuse_plainly"]
 
 OK: Final = AnswerRequest(200, "OK")
 ACCEPTED: Final = AnswerRequest(202, "Accepted")
 
 _RETRY_AFTER_S: Final = 5  # ours: as long as a subscription or a database takes to come back
 _MAX_WARN_TEXT_CHARACTERS: Final = 500  # ours: bounds what a fault in a body can make us say
+
+
+def refuse_plainly(refusal: Refusal, *headers: tuple[str, str]) -> AnswerRequest:
+    """Return the answer of a row that says by these header fields what is wrong."""
+    return AnswerRequest(refusal.status_code, refusal.reason_phrase, headers)
 
 
 def refuse(refused: Refused, warn_agent: str) -> AnswerRequest:

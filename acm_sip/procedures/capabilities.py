@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from acm_sip.codec import names
 
-__all__ = ["ACCEPT", "ALLOW", "KNOWN_METHODS", "OPTION_TAGS", "SUPPORTED"]
+__all__ = ["ACCEPT", "ALLOW", "KNOWN_METHODS", "OPTION_TAGS", "SUPPORTED", "allow_header"]
 
-ALLOW: Final = ("Allow", "MESSAGE, OPTIONS, REGISTER")
+
+def allow_header(methods: Iterable[str]) -> tuple[str, str]:
+    """Return the Allow header field of an entity that serves these methods, and OPTIONS."""
+    return ("Allow", ", ".join(sorted({*methods, "OPTIONS"})))
+
+
+ALLOW: Final = allow_header(("MESSAGE", "REGISTER"))  # of an ACM server
 ACCEPT: Final = (
     "Accept",
     f"{names.MEDIA_TYPE}, multipart/mixed, {names.UE_INIT_CONFIG_MEDIA_TYPE}",

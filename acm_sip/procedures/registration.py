@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from acm_sip import errors
 from acm_sip.errors import Refused, RemoteProtocolError
+from acm_sip.procedures.answers import refuse_plainly
 from acm_sip.procedures.effects import AnswerRequest, Effect, PutBinding, RemoveBinding
 from acm_sip.procedures.mc_system import LocalUser, McSystem
 from acm_sip.procedures.ports import Records
@@ -85,7 +86,8 @@ def on_register(
     for contact in request.contacts:
         expires_s = _expiry(contact, request, limits)
         if 0 < expires_s < limits.shortest_s:
-            brief = AnswerRequest(423, headers=(("Min-Expires", str(limits.shortest_s)),))
+            shortest = ("Min-Expires", str(limits.shortest_s))
+            brief = refuse_plainly(errors.INTERVAL_TOO_BRIEF, shortest)
             return Registered(user, is_log_on=False, effects=(brief,))
         wanted.append(
             _binding(public_identity, contact, request, flow, now, min(expires_s, limits.longest_s))
@@ -195,7 +197,7 @@ def _is_stale(request: Request, binding: ContactBinding) -> bool:
     return binding.call_id == request.call_id and request.cseq.sequence_number <= binding.cseq
 
 
-_OUT_OF_ORDER = AnswerRequest(500, "CSeq out of order")
+_OUT_OF_ORDER = refuse_plainly(errors.REGISTER_OUT_OF_ORDER)
 
 
 def _success(request: Request, bindings: list[ContactBinding], now: float) -> AnswerRequest:

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from acm_sip import errors
 from acm_sip.errors import Refused, RemoteProtocolError
-from acm_sip.procedures.capabilities import ALLOW, KNOWN_METHODS, OPTION_TAGS
+from acm_sip.procedures.answers import refuse_plainly
+from acm_sip.procedures.capabilities import KNOWN_METHODS, OPTION_TAGS, allow_header
 from acm_sip.procedures.effects import AnswerRequest
 from acm_sip.sip.message import Request
 from acm_sip.uri import SipUri
@@ -19,8 +20,8 @@ def inspect_method(request: Request, allowed: Collection[str]) -> AnswerRequest 
     if request.method in allowed:
         return None
     if request.method in KNOWN_METHODS:
-        return AnswerRequest(405, headers=(ALLOW,))
-    return AnswerRequest(501, headers=(ALLOW,))
+        return refuse_plainly(errors.METHOD_NOT_ALLOWED, allow_header(allowed))
+    return refuse_plainly(errors.METHOD_UNKNOWN, allow_header(allowed))
 
 
 def read_request_uri(request: Request) -> SipUri:
@@ -41,4 +42,4 @@ def inspect_extensions(request: Request) -> AnswerRequest | None:
     unknown = [tag for tag in request.require if tag.lower() not in OPTION_TAGS]
     if not unknown:
         return None
-    return AnswerRequest(420, headers=(("Unsupported", ", ".join(unknown)),))
+    return refuse_plainly(errors.EXTENSION_UNSUPPORTED, ("Unsupported", ", ".join(unknown)))

@@ -137,7 +137,19 @@ def test_rule_35_other_methods(world: World, method: str, status_code: int) -> N
         Request(method, written.request_uri, written.headers, written.body), world.alice.source
     )
     assert answer.status_code == status_code
-    assert "MESSAGE" in field(answer, "Allow")
+    assert field(answer, "Allow") == "MESSAGE, OPTIONS, REGISTER"
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER", "BREW"])
+def test_rule_35_other_methods_at_a_client(world: World, method: str) -> None:
+    written = examples.message(examples.response(), "sip:alice@198.51.100.0:5070", P_PSI.text)
+    answer = world.alice.receive(
+        Request(method, written.request_uri, written.headers, written.body),
+        examples.source(examples.P_HOST),
+    )
+    assert answer.status_code == (501 if method == "BREW" else 405)
+    assert answer.reason_phrase in {"Method Not Allowed", "Not Implemented"}
+    assert field(answer, "Allow") == "MESSAGE, OPTIONS"
 
 
 def test_rule_35_max_forwards_0_is_accepted(world: World) -> None:
