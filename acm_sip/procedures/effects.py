@@ -73,9 +73,10 @@ class RemoveRows:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRows:
-    """Rows for these destinations may go now, parked or waiting for their next attempt.
+    """The rows for these destinations may go at once, whatever they wait for.
 
-    A user logged on, an alias is active, a server is back.
+    A user logged on (rows to the user and to the aliases that are active for that user), or a
+    client is registered at its server again. Rows that are being sent now are not touched.
     """
 
     destinations: tuple[str, ...]

@@ -80,7 +80,6 @@ class McSystem:
     :param request_expiry_s: how long a request lives that names no end itself.
     :param longest_expiry_s: a request that wants to live longer is refused.
     :param response_deadline_s: how long after its end a primary server waits for the response.
-    :param retention_s: how long finished transactions, and with them repeats, are remembered.
     :param document_mode: ``strict`` or ``report``: what a fault in a TS 24.484 document does.
     :param refuses_both_targets: refuse a request that names both targets (conformance runs).
     """
@@ -97,7 +96,6 @@ class McSystem:
     request_expiry_s: float = _DAY_S
     longest_expiry_s: float = 30 * _DAY_S
     response_deadline_s: float = _DAY_S
-    retention_s: float = 3 * _DAY_S
     document_mode: DocumentMode = "strict"
     refuses_both_targets: bool = False
     _by_public_identity: Mapping[str, LocalUser] = field(init=False, repr=False)

@@ -40,18 +40,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class AcmProcedure:
-    """One procedure of clause 10.17.
+    """One procedure of TS 23.280 10.17.
 
-    :param clause: of TS 23.280.
     :param request: the class of its request; ``response`` likewise.
-    :param verify: at the partner, whether the stored request is usable (users, document).
-    :param supersedes: at the partner and again at acceptance, whether a later request was
-        already applied to one of its users.
+    :param verify: at the partner, whether the stored request is usable (users, document): on
+        receipt, and again at acceptance.
+    :param find_later: when something was accepted, the failure that names those of its users to
+        whom a later request was already applied on this side; None where there are none.
     :param apply: what an acceptance stores, on the side that is given, but for the users for
         whom something later holds.
     """
 
-    clause: str
     request: type[AcmRequest]
     response: type[AcmResponse]
     verify: Callable[[PartnerSystem, DecodedBody], Failure | None]
@@ -131,7 +130,6 @@ PROCEDURES: Final[dict[str, AcmProcedure]] = {
     row.request.element_name: row
     for row in (
         AcmProcedure(
-            clause="10.17.6.2",
             request=UpdateMcServiceUeInitialConfigurationRequest,
             response=UpdateMcServiceUeInitialConfigurationResponse,
             verify=_verify_update,
