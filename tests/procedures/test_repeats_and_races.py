@@ -9,6 +9,7 @@ import pytest
 
 from acm_sip.identities import McServiceId
 from acm_sip.procedures.effects import PutBinding
+from acm_sip.procedures.functional_alias import AliasTable
 from acm_sip.procedures.mc_system import Handling, PartnerSystem
 from acm_sip.procedures.records import AcmTransactionState, Side
 from tests.harness.fake_records import only
@@ -375,7 +376,7 @@ def test_rule_7_a_response_only_from_whom_it_was_offered_to(world: World) -> Non
     ],
 )
 def test_rule_7_a_response_in_the_name_of_another(changes: Any, text: str) -> None:
-    world = make_world(q_aliases=examples.AliasTable({examples.DUTY: (BEA,)}))
+    world = make_world(q_aliases=AliasTable({examples.DUTY: (BEA,)}))
     world.alice.ask(request())
     world.network.run()
     answer = world.bob.send_flow(response(**changes))
@@ -388,11 +389,12 @@ def test_rule_7_another_who_was_offered_it_cannot_repeat_the_answer() -> None:
     by_alias = request(target_mc_service_id=None, target_functional_alias=examples.DUTY)
     world = make_world(logged_on=("alice", "bob", "bea"))
     world.alice.ask(by_alias)
-    world.network.run()
-    world.q.configure(aliases=examples.AliasTable({examples.DUTY: (BEA,)}))
-    world.bob.disconnect()
-    world.bob.register()  # offered again, to who holds the alias now
-    world.network.run()
+    to_bob = sent(world, "Q", REQUEST)
+    world.network.deliver(to_bob)
+    world.network.time_out(to_bob)
+    world.q.configure(aliases=AliasTable({examples.DUTY: (BEA,)}))
+    world.network.now += 1.0
+    world.network.run()  # offered again, to who holds the alias now
     assert world.q.transaction.offered_to == (BOB.canonical, BEA.canonical)
     assert world.bob.send_flow(response()).status_code == 202  # the first response wins
     assert world.bea.send_flow(response()).status_code == 403
@@ -416,7 +418,7 @@ def test_rule_7_a_client_answers_as_another_of_its_identities() -> None:
     both = dataclasses.replace(examples.BOB_USER, mc_service_ids=(BOB, BEA))
     world = make_world(
         q_system=dataclasses.replace(Q_SYSTEM, users=(both,)),
-        q_aliases=examples.AliasTable({examples.DUTY: (BEA,)}),
+        q_aliases=AliasTable({examples.DUTY: (BEA,)}),
     )
     world.alice.ask(request(target_mc_service_id=None, target_functional_alias=examples.DUTY))
     world.network.run()
