@@ -254,7 +254,7 @@ def _on_request(
     expires_at = expiry_of(request, event.at)
     transaction = begin_transaction(
         event.body,
-        number=event.number,
+        number=records.allocate_numbers(1),
         side=Side.HANDLER,
         state=AcmTransactionState.UNDECIDED,
         origin="server:",

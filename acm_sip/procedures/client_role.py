@@ -69,11 +69,11 @@ class AcmClientRole:
         except RemoteProtocolError as error:
             return self._refused(source, error)
 
-    def decide(self, records: Records, read: ReadRequest, number: int) -> Sequence[Effect]:
+    def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer."""
         assert read.body is not None
         service = read_service(read.request, is_asserted=True) or McService.MCPTT.value
-        event = FlowReceived(number, read.at, read.body, service)
+        event = FlowReceived(read.at, read.body, service)
         try:
             return client.on_flow(self._server, self._mc_service_ids, records, event)
         except RemoteProtocolError as error:

@@ -19,13 +19,11 @@ __all__ = ["DecisionMade", "DeliveryEnded", "FlowReceived"]
 class FlowReceived:
     """An information flow arrived in a MESSAGE whose sender is known.
 
-    :param number: order of receipt; becomes the number of a new ACM transaction.
     :param at: UTC epoch seconds.
     :param body: the decoded flow with its octets and digest.
     :param service: MC service the sender named, ``mcptt`` where it named none.
     """
 
-    number: int
     at: float
     body: DecodedBody
     service: str

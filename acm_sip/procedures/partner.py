@@ -102,7 +102,7 @@ def on_request(
     authorize_partner_request(system, partner, request)
     if known is not None:
         raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
-    transaction = _begin(system, origin, partner, event, request)
+    transaction = _begin(system, records, origin, partner, event, request)
     failure = _verify(system, aliases, partner, transaction, event)
     after, effects = _assess(system, partner, transaction, request, failure, event.at)
     return (
@@ -231,6 +231,7 @@ def on_deadline(system: McSystem, transaction: AcmTransaction, at: float) -> Seq
 
 def _begin(
     system: McSystem,
+    records: Records,
     origin: str,
     partner: PartnerSystem,
     event: FlowReceived,
@@ -239,7 +240,7 @@ def _begin(
     expires_at = expiry_of(request, event.at + system.request_expiry_s)
     return begin_transaction(
         event.body,
-        number=event.number,
+        number=records.allocate_numbers(1),
         side=Side.PARTNER,
         state=AcmTransactionState.KEPT,
         origin=origin,

@@ -1,8 +1,8 @@
 """What the procedures need from outside, as Protocols.
 
 :class:`Records` is the store as a decision sees it: the rows that were committed, with the
-changes of the earlier decisions of the same batch already over them. A decision only reads; what
-it wants changed it returns as effects.
+changes of the earlier decisions of the same batch already over them. A decision only reads, and
+takes the number of what it inserts; what it wants changed it returns as effects.
 """
 
 from __future__ import annotations
@@ -31,6 +31,14 @@ class Records(Protocol):
 
     def transaction_by_number(self, number: int) -> AcmTransaction | None:
         """Return the ACM transaction with this number, or None."""
+        ...
+
+    def allocate_numbers(self, count: int) -> int:
+        """Return the first of so many new transaction numbers, in order of receipt.
+
+        Taken only for what is inserted, so that they follow each other and a choice by turns
+        (local policy for functional aliases) gives everybody a turn.
+        """
         ...
 
     def bindings_of(self, public_identity: str) -> tuple[ContactBinding, ...]:

@@ -103,7 +103,7 @@ def on_request(
         raise Refused(errors.FORBIDDEN, "the acm-transaction-id is in use with other content")
     expires_at = expiry_of(request, event.at + system.request_expiry_s)
     _refuse_unusable(system, event, expires_at)
-    transaction = _begin(system, origin, partner, event, expires_at)
+    transaction = _begin(system, records, origin, partner, event, expires_at)
     if event.at >= expires_at:
         failure = Failure(Cause.EXPIRED, "the request had expired on arrival")
         failed = _fail(system, transaction, failure, event.at)
@@ -258,6 +258,7 @@ def _refuse_unusable(system: McSystem, event: FlowReceived, expires_at: float) -
 
 def _begin(
     system: McSystem,
+    records: Records,
     origin: str,
     partner: PartnerSystem,
     event: FlowReceived,
@@ -267,7 +268,7 @@ def _begin(
     octets = complete_request(event.body.octets, expires_at=datetime.fromtimestamp(expires_at, UTC))
     return begin_transaction(
         event.body,
-        number=event.number,
+        number=records.allocate_numbers(1),
         side=Side.PRIMARY,
         state=AcmTransactionState.FORWARDING,
         origin=origin,

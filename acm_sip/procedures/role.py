@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from acm_sip.codec.body import DecodedBody
-from acm_sip.codec.flows import AcmRequest
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import Addressing
 from acm_sip.procedures.effects import Effect
@@ -35,12 +34,8 @@ class ReadRequest:
 
     @property
     def needs_number(self) -> bool:
-        """Return whether it may begin an ACM transaction.
-
-        Only such requests take a number, so that numbers follow each other and a choice by turns
-        (local policy for functional aliases) does give everybody a turn.
-        """
-        return self.body is not None and isinstance(self.body.flow, AcmRequest)
+        """Return False: a decision takes the number of what it inserts from its records."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +59,10 @@ class Role(Protocol):
         """Read a request without the store; what is refused already is its answer."""
         ...
 
-    def decide(self, records: Records, read: ReadRequest, number: int) -> Sequence[Effect]:
+    def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer.
 
-        :param number: a fresh number where ``read.needs_number``, else 0.
+        :param number: not used.
         """
         ...
 

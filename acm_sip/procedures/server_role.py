@@ -85,7 +85,7 @@ class AcmServerRole:
         except RemoteProtocolError as error:
             return self._refused(request, source, error)
 
-    def decide(self, records: Records, read: ReadRequest, number: int) -> Sequence[Effect]:
+    def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer."""
         try:
             if read.body is None:
@@ -96,7 +96,7 @@ class AcmServerRole:
                 or read.source.host in self._system.trusted_proxies
             )
             service = read_service(read.request, is_asserted=is_asserted)
-            event = FlowReceived(number, read.at, read.body, service or McService.MCPTT.value)
+            event = FlowReceived(read.at, read.body, service or McService.MCPTT.value)
             effects = self._decide_flow(records, sender, event)
             return (*effects, *_oddities(read, service))
         except RemoteProtocolError as error:

@@ -119,6 +119,24 @@ def test_alias_active_for_several_clients_round_robin() -> None:
     assert world.alice.outcomes == [("success", None)] * 8
 
 
+def test_alias_round_robin_whatever_stands_between_the_requests() -> None:
+    """Repeats and refusals take nobody's turn."""
+    world = make_world(q_aliases=aliases(BOB, BEA), logged_on=("alice", "bob", "bea"))
+    source = examples.source(examples.P_HOST)
+    stranger = request(99, requesting_mc_service_id=BOB, **BY_ALIAS)
+    for number in range(1, 7):
+        run(world, number, **BY_ALIAS)
+        repeat = examples.message(
+            request(number, **BY_ALIAS), examples.Q_PSI.text, examples.P_PSI.text
+        )
+        assert world.q.receive(repeat, source).status_code == 202
+        if number % 2:
+            refused = examples.message(stranger, examples.Q_PSI.text, examples.P_PSI.text)
+            assert world.q.receive(refused, source).status_code == 403
+    assert asked(world) in (["bob", "bea"] * 3, ["bea", "bob"] * 3)
+    assert [t.number for t in world.q.transactions] == list(range(1, 7))
+
+
 def test_alias_active_for_several_clients_priority() -> None:
     system = dataclasses.replace(Q_SYSTEM, alias_choice=AliasChoice.PRIORITY)
     world = make_world(

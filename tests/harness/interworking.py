@@ -98,9 +98,7 @@ class Entity:
         read = self.role.read(request, source, self.network.now)
         with self.store.transact() as batch:
             effects: Sequence[Effect] = (
-                self.role.decide(batch, read, batch.allocate_numbers(1) if read.needs_number else 0)
-                if isinstance(read, ReadRequest)
-                else read
+                self.role.decide(batch, read) if isinstance(read, ReadRequest) else read
             )
             answers = self.apply(batch, effects)
         answer = only(answers)

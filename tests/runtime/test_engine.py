@@ -60,7 +60,8 @@ class ObedientRole:
             raise ZeroDivisionError("read")
         return ReadRequest(request, source, at, BODY)
 
-    def decide(self, records, read, number):
+    def decide(self, records, read, number=0):
+        number = records.allocate_numbers(1)
         body = read.request.body
         self.order.append(body)
         if body.startswith(b"boom"):
