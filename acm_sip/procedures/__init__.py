@@ -3,6 +3,7 @@
     records.py          what an ACM entity remembers; the states of an ACM transaction
     events.py           what can happen; effects.py: what a decision may ask for
     ports.py            what is needed from outside: the store, the functional aliases
+    wire_names.py       media type and ICSIs, where a configuration replaces them
     mc_system.py        the own MC system, its users, its partners
     authentication.py   who sent a MESSAGE; authorization.py: whether they may
     primary.py          the primary ACM server: steps 1 to 3, 8 to 10 of 10.17.6.2

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from acm_sip.codec import names
 from acm_sip.errors import Refusal, Refused
-from acm_sip.procedures.capabilities import ACCEPT
+from acm_sip.procedures.capabilities import accept_header
 from acm_sip.procedures.effects import AnswerRequest
 
 __all__ = ["ACCEPTED", "OK", "refuse", "refuse_plainly"]
@@ -26,10 +27,11 @@ def refuse_plainly(refusal: Refusal, *headers: tuple[str, str]) -> AnswerRequest
     return AnswerRequest(refusal.status_code, refusal.reason_phrase, headers)
 
 
-def refuse(refused: Refused, warn_agent: str) -> AnswerRequest:
+def refuse(refused: Refused, warn_agent: str, media_type: str = names.MEDIA_TYPE) -> AnswerRequest:
     """Return the answer of a row of the table of refusals.
 
     :param warn_agent: host of this server, for Warning (RFC 3261 20.43).
+    :param media_type: of ACM, for Accept.
     """
     headers: list[tuple[str, str]] = []
     # A 415 says what is wrong by its Accept (RFC 3261 21.4.13) and nothing else.
@@ -40,7 +42,7 @@ def refuse(refused: Refused, warn_agent: str) -> AnswerRequest:
         escaped = printable.replace("\\", "\\\\").replace('"', '\\"')
         headers.append(("Warning", f'399 {warn_agent} "{escaped}"'))
     if refused.status_code == 415:
-        headers.append(ACCEPT)
+        headers.append(accept_header(media_type))
     if refused.status_code == 503:
         headers.append(("Retry-After", str(_RETRY_AFTER_S)))
     return AnswerRequest(refused.status_code, refused.refusal.reason_phrase, tuple(headers))

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from acm_sip import errors
-from acm_sip.codec import names
 from acm_sip.codec.body import BodyPart
 from acm_sip.errors import Refused, RemoteProtocolError
+from acm_sip.procedures.wire_names import USUAL_NAMES, WireNames
 from acm_sip.sip.header_fields import HeaderFields
 from acm_sip.sip.message import Request
 from acm_sip.sip.multipart import split_multipart
@@ -36,6 +36,7 @@ class Addressing:
         client (P-Preferred-*).
     :param forbids_forking: towards a client (Request-Disposition, RFC 3841).
     :param routes: values of Route, topmost first: the Path of the contact (RFC 3327 5.1).
+    :param wire_names: media type and ICSIs.
     """
 
     request_uri: str
@@ -43,6 +44,7 @@ class Addressing:
     is_asserted: bool
     forbids_forking: bool = False
     routes: tuple[str, ...] = ()
+    wire_names: WireNames = WireNames()
 
 
 def write_message(
@@ -62,7 +64,7 @@ def write_message(
     :param at: UTC epoch seconds, for Date.
     :param expires_at: end of a request, for Expires; None for other flows.
     """
-    mc_service = names.McService(service)
+    wire_names = addressing.wire_names
     kind = "Asserted" if addressing.is_asserted else "Preferred"
     fields = [
         *(("Route", value) for value in addressing.routes),
@@ -72,27 +74,28 @@ def write_message(
         ("Call-ID", call_id),
         ("CSeq", "1 MESSAGE"),
         (f"P-{kind}-Identity", f"<{addressing.sender}>"),
-        (f"P-{kind}-Service", mc_service.icsi),
+        (f"P-{kind}-Service", wire_names.icsi(service)),
         # Two fields, each require;explicit (TS 24.379 6.3.2.1); merged forms are read as well.
-        *(("Accept-Contact", value) for value in mc_service.accept_contacts),
+        *(("Accept-Contact", value) for value in wire_names.accept_contacts(service)),
     ]
     if addressing.forbids_forking:
         fields.append(("Request-Disposition", "no-fork"))
     fields.append(("Date", _sip_date(at)))
     if expires_at is not None:
         fields.append(("Expires", str(max(0, min(int(expires_at - at), 2**32 - 1)))))
-    fields.append(("Content-Type", names.MEDIA_TYPE))
+    fields.append(("Content-Type", wire_names.media_type))
     return Request("MESSAGE", addressing.request_uri, HeaderFields.from_canonical(fields), octets)
 
 
-def read_service(request: Request, *, is_asserted: bool) -> str | None:
+def read_service(
+    request: Request, *, is_asserted: bool, wire_names: WireNames = WireNames()
+) -> str | None:
     """Return the MC service that the sender named; None where it named none that we know.
 
     :param is_asserted: the sender is trusted to assert it (RFC 6050 4.1); a client only prefers.
     """
     value = request.headers.get("P-Asserted-Service" if is_asserted else "P-Preferred-Service")
-    service = None if value is None else names.McService.from_icsi(value)
-    return None if service is None else service.value
+    return None if value is None else wire_names.service_of(value)
 
 
 def read_parts(request: Request) -> tuple[BodyPart, ...]:

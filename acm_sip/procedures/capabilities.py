@@ -7,7 +7,15 @@ from typing import Final
 
 from acm_sip.codec import names
 
-__all__ = ["ACCEPT", "ALLOW", "KNOWN_METHODS", "OPTION_TAGS", "SUPPORTED", "allow_header"]
+__all__ = [
+    "ACCEPT",
+    "ALLOW",
+    "KNOWN_METHODS",
+    "OPTION_TAGS",
+    "SUPPORTED",
+    "accept_header",
+    "allow_header",
+]
 
 
 def allow_header(methods: Iterable[str]) -> tuple[str, str]:
@@ -15,11 +23,13 @@ def allow_header(methods: Iterable[str]) -> tuple[str, str]:
     return ("Allow", ", ".join(sorted({*methods, "OPTIONS"})))
 
 
+def accept_header(media_type: str) -> tuple[str, str]:
+    """Return the Accept header field of an entity for which ACM has this media type."""
+    return ("Accept", f"{media_type}, multipart/mixed, {names.UE_INIT_CONFIG_MEDIA_TYPE}")
+
+
 ALLOW: Final = allow_header(("MESSAGE", "REGISTER"))  # of an ACM server
-ACCEPT: Final = (
-    "Accept",
-    f"{names.MEDIA_TYPE}, multipart/mixed, {names.UE_INIT_CONFIG_MEDIA_TYPE}",
-)
+ACCEPT: Final = accept_header(names.MEDIA_TYPE)
 OPTION_TAGS: Final = frozenset({"path", "outbound"})  # RFC 3327, RFC 5626
 SUPPORTED: Final = ("Supported", "path, outbound")
 # Methods that RFC 3261 and its extensions define: 405 for them, 501 for any other (8.2.1).

@@ -20,6 +20,7 @@ from acm_sip.procedures.ports import Records
 from acm_sip.procedures.records import AcmTransaction, OutboxRow
 from acm_sip.procedures.role import ReadRequest, Sending
 from acm_sip.procedures.screening import inspect_extensions, inspect_method, read_request_uri
+from acm_sip.procedures.wire_names import USUAL_NAMES, WireNames
 from acm_sip.sip.message import Request
 
 __all__ = ["AcmClientRole"]
@@ -34,6 +35,7 @@ class AcmClientRole:
     :param mc_service_ids: for which it speaks.
     :param server: PSI of the own ACM server.
     :param server_hosts: its source addresses.
+    :param wire_names: media type and ICSIs, where they are not the usual ones.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class AcmClientRole:
         mc_service_ids: Sequence[McServiceId],
         server: str,
         server_hosts: Sequence[str],
+        wire_names: WireNames = WireNames(),
     ) -> None:
+        self._wire_names = wire_names
         self._public_identity = public_identity
         self._mc_service_ids = tuple(mc_service_ids)
         self._server = server
@@ -64,7 +68,11 @@ class AcmClientRole:
             if source.host not in self.server_hosts:
                 raise Refused(errors.FORBIDDEN, "not from the own ACM server")
             # The document is shown to the user with its faults, so it is read leniently.
-            body = decode_body(read_parts(request), document_mode="report")
+            body = decode_body(
+                read_parts(request),
+                document_mode="report",
+                media_type=self._wire_names.media_type,
+            )
             return ReadRequest(request, source, at, body)
         except RemoteProtocolError as error:
             return self._refused(source, error)
@@ -72,7 +80,10 @@ class AcmClientRole:
     def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer."""
         assert read.body is not None
-        service = read_service(read.request, is_asserted=True) or McService.MCPTT.value
+        service = (
+            read_service(read.request, is_asserted=True, wire_names=self._wire_names)
+            or McService.MCPTT.value
+        )
         event = FlowReceived(read.at, read.body, service)
         try:
             return client.on_flow(self._server, self._mc_service_ids, records, event)
@@ -86,7 +97,12 @@ class AcmClientRole:
         transaction = records.transaction_by_number(row.transaction_number)
         is_request = transaction is not None and transaction.request_flow == row.flow
         return Sending(
-            Addressing(row.destination.name, self._public_identity.text, is_asserted=False),
+            Addressing(
+                row.destination.name,
+                self._public_identity.text,
+                is_asserted=False,
+                wire_names=self._wire_names,
+            ),
             "server:",
             transaction.expires_at if transaction is not None and is_request else None,
         )
@@ -119,7 +135,7 @@ class AcmClientRole:
 
     def _refused(self, source: Source, error: RemoteProtocolError) -> Sequence[Effect]:
         refused = error if isinstance(error, Refused) else Refused(errors.MALFORMED, error.text)
-        answer = refuse(refused, self._public_identity.domain)
+        answer = refuse(refused, self._public_identity.domain, self._wire_names.media_type)
         facts = (("source", source.flow), ("reason", refused.text))
         return (answer, Log("request refused", facts, is_warning=True))
 

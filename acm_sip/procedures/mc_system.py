@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from acm_sip.codec.ue_init_config import DocumentMode
 from acm_sip.identities import FunctionalAlias, McServiceId, SipIdentity
+from acm_sip.procedures.wire_names import USUAL_NAMES, WireNames
 
 __all__ = ["AliasChoice", "Handling", "LocalUser", "McSystem", "PartnerSystem"]
 
@@ -82,6 +83,7 @@ class McSystem:
     :param response_deadline_s: how long after its end a primary server waits for the response.
     :param document_mode: ``strict`` or ``report``: what a fault in a TS 24.484 document does.
     :param refuses_both_targets: refuse a request that names both targets (conformance runs).
+    :param wire_names: media type and ICSIs, where they are not the usual ones.
     """
 
     name: str
@@ -98,6 +100,7 @@ class McSystem:
     response_deadline_s: float = _DAY_S
     document_mode: DocumentMode = "strict"
     refuses_both_targets: bool = False
+    wire_names: WireNames = WireNames()
     _by_public_identity: Mapping[str, LocalUser] = field(init=False, repr=False)
     _by_mc_service_id: Mapping[str, tuple[LocalUser, ...]] = field(init=False, repr=False)
     _by_partner_name: Mapping[str, PartnerSystem] = field(init=False, repr=False)

@@ -79,7 +79,11 @@ class AcmServerRole:
                 return (answer, _refusal_log(request, source, answer.status_code, ""))
             if request.method == "REGISTER":
                 return ReadRequest(request, source, at, None)
-            body = decode_body(read_parts(request), document_mode=self._system.document_mode)
+            body = decode_body(
+                read_parts(request),
+                document_mode=self._system.document_mode,
+                media_type=self._system.wire_names.media_type,
+            )
             key = _likely_key(request, body.flow)
             return ReadRequest(request, source, at, body, (key,) if key is not None else ())
         except RemoteProtocolError as error:
@@ -95,7 +99,9 @@ class AcmServerRole:
                 isinstance(sender, PartnerSystem)
                 or read.source.host in self._system.trusted_proxies
             )
-            service = read_service(read.request, is_asserted=is_asserted)
+            service = read_service(
+                read.request, is_asserted=is_asserted, wire_names=self._system.wire_names
+            )
             event = FlowReceived(read.at, read.body, service or McService.MCPTT.value)
             effects = self._decide_flow(records, sender, event)
             return (*effects, *_oddities(read, service))
@@ -115,7 +121,9 @@ class AcmServerRole:
             next_system = self._system.partner(row.destination.name)
             if next_system is None:
                 return None
-            addressing = Addressing(next_system.psi.text, psi, is_asserted=True)
+            addressing = Addressing(
+                next_system.psi.text, psi, is_asserted=True, wire_names=self._system.wire_names
+            )
             return Sending(addressing, f"partner:{next_system.name}", expires_at)
         assert attempt.binding is not None
         updates: tuple[Effect, ...] = ()
@@ -129,6 +137,7 @@ class AcmServerRole:
                 is_asserted=True,
                 forbids_forking=True,
                 routes=attempt.binding.path,  # RFC 3327 5.3
+                wire_names=self._system.wire_names,
             ),
             f"flow:{attempt.binding.flow}",
             expires_at,
@@ -202,7 +211,9 @@ class AcmServerRole:
         self, request: Request, source: Source, error: RemoteProtocolError
     ) -> Sequence[Effect]:
         refused = error if isinstance(error, Refused) else Refused(errors.MALFORMED, error.text)
-        answer: AnswerRequest = refuse(refused, self._warn_agent)
+        answer: AnswerRequest = refuse(
+            refused, self._warn_agent, self._system.wire_names.media_type
+        )
         return (answer, _refusal_log(request, source, answer.status_code, refused.text))
 
 

@@ -238,7 +238,11 @@ class Client(Entity):
         self, network: Network, name: str, host: str, user: LocalUser, server: Server, store: Any
     ) -> None:
         self.client_role = AcmClientRole(
-            user.public_identity, user.mc_service_ids, server.system.psi.canonical, [server.host]
+            user.public_identity,
+            user.mc_service_ids,
+            server.system.psi.canonical,
+            [server.host],
+            server.system.wire_names,
         )
         super().__init__(network, name, host, self.client_role, store)
         self.user = user
