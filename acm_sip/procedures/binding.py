@@ -44,7 +44,7 @@ class Addressing:
     is_asserted: bool
     forbids_forking: bool = False
     routes: tuple[str, ...] = ()
-    wire_names: WireNames = WireNames()
+    wire_names: WireNames = USUAL_NAMES
 
 
 def write_message(
@@ -88,7 +88,7 @@ def write_message(
 
 
 def read_service(
-    request: Request, *, is_asserted: bool, wire_names: WireNames = WireNames()
+    request: Request, *, is_asserted: bool, wire_names: WireNames = USUAL_NAMES
 ) -> str | None:
     """Return the MC service that the sender named; None where it named none that we know.
 

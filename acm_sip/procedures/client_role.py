@@ -44,7 +44,7 @@ class AcmClientRole:
         mc_service_ids: Sequence[McServiceId],
         server: str,
         server_hosts: Sequence[str],
-        wire_names: WireNames = WireNames(),
+        wire_names: WireNames = USUAL_NAMES,
     ) -> None:
         self._wire_names = wire_names
         self._public_identity = public_identity

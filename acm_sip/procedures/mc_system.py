@@ -100,7 +100,7 @@ class McSystem:
     response_deadline_s: float = _DAY_S
     document_mode: DocumentMode = "strict"
     refuses_both_targets: bool = False
-    wire_names: WireNames = WireNames()
+    wire_names: WireNames = USUAL_NAMES
     _by_public_identity: Mapping[str, LocalUser] = field(init=False, repr=False)
     _by_mc_service_id: Mapping[str, tuple[LocalUser, ...]] = field(init=False, repr=False)
     _by_partner_name: Mapping[str, PartnerSystem] = field(init=False, repr=False)
