@@ -8,8 +8,6 @@ from typing import Final
 from acm_sip.codec import names
 
 __all__ = [
-    "ACCEPT",
-    "ALLOW",
     "KNOWN_METHODS",
     "OPTION_TAGS",
     "SUPPORTED",
@@ -28,8 +26,6 @@ def accept_header(media_type: str) -> tuple[str, str]:
     return ("Accept", f"{media_type}, multipart/mixed, {names.UE_INIT_CONFIG_MEDIA_TYPE}")
 
 
-ALLOW: Final = allow_header(("MESSAGE", "REGISTER"))  # of an ACM server
-ACCEPT: Final = accept_header(names.MEDIA_TYPE)
 OPTION_TAGS: Final = frozenset({"path", "outbound"})  # RFC 3327, RFC 5626
 SUPPORTED: Final = ("Supported", "path, outbound")
 # Methods that RFC 3261 and its extensions define: 405 for them, 501 for any other (8.2.1).

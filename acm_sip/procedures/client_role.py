@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from acm_sip import errors
 from acm_sip.codec.body import decode_body
@@ -14,7 +14,7 @@ from acm_sip.procedures.answers import refuse
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import Addressing, read_parts, read_service
 from acm_sip.procedures.delivery import is_binding_lost
-from acm_sip.procedures.effects import Effect, Log, RemoveOutboxRow
+from acm_sip.procedures.effects import Effect, Log, RegisterAgain, RemoveOutboxRow
 from acm_sip.procedures.events import DeliveryEnded, FlowReceived
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.records import AcmTransaction, OutboxRow
@@ -52,9 +52,6 @@ class AcmClientRole:
         self._server = server
         self.server_hosts = frozenset(server_hosts)  # written by the shell at log-on
         self.is_registered = False  # written by the shell; rows wait for it
-        # Set by the shell, called in the thread of the decisions: the server has no binding of
-        # this client any more, so it has to register again at once. May be called too often.
-        self.binding_lost: Callable[[], None] = _do_nothing
 
     def read(self, request: Request, source: Source, at: float) -> ReadRequest | Sequence[Effect]:
         """Read a request without the store; what is refused already is its answer."""
@@ -77,7 +74,7 @@ class AcmClientRole:
         except RemoteProtocolError as error:
             return self._refused(source, error)
 
-    def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
+    def decide(self, records: Records, read: ReadRequest) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer."""
         assert read.body is not None
         service = (
@@ -112,9 +109,8 @@ class AcmClientRole:
         transaction = records.transaction_by_number(ended.row.transaction_number)
         if transaction is None:
             return (RemoveOutboxRow(ended.row.number),)
-        if is_binding_lost(ended):
-            self.binding_lost()
-        return client.on_delivery_ended(records, transaction, ended)
+        effects = client.on_delivery_ended(records, transaction, ended)
+        return (*effects, RegisterAgain()) if is_binding_lost(ended) else effects
 
     def on_row_deadline(self, records: Records, row: OutboxRow, at: float) -> Sequence[Effect]:
         """Decide what a row means whose time is over."""
@@ -138,7 +134,3 @@ class AcmClientRole:
         answer = refuse(refused, self._public_identity.domain, self._wire_names.media_type)
         facts = (("source", source.flow), ("reason", refused.text))
         return (answer, Log("request refused", facts, is_warning=True))
-
-
-def _do_nothing() -> None:
-    """Stand in where no shell listens."""

@@ -24,6 +24,7 @@ __all__ = [
     "Perform",
     "PutBinding",
     "PutOutboxRow",
+    "RegisterAgain",
     "ReleaseRows",
     "RemoveBinding",
     "RemoveOutboxRow",
@@ -129,6 +130,11 @@ class TellUser:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterAgain:
+    """The own server has no binding of this client any more: it has to log on again at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """One line of the log about what was decided: event name and plain facts."""
 
@@ -148,5 +154,5 @@ Update = (
     | RemoveBinding
     | StoreConfiguration
 )
-Perform = AnswerRequest | TellUser | Log
+Perform = AnswerRequest | TellUser | RegisterAgain | Log
 Effect = Update | Perform

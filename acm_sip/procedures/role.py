@@ -32,11 +32,6 @@ class ReadRequest:
     body: DecodedBody | None
     keys: tuple[TransactionKey, ...] = ()
 
-    @property
-    def needs_number(self) -> bool:
-        """Return False: a decision takes the number of what it inserts from its records."""
-        return False
-
 
 @dataclass(frozen=True, slots=True)
 class Sending:
@@ -59,11 +54,8 @@ class Role(Protocol):
         """Read a request without the store; what is refused already is its answer."""
         ...
 
-    def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
-        """Decide a request that was read; the effects hold exactly one answer.
-
-        :param number: not used.
-        """
+    def decide(self, records: Records, read: ReadRequest) -> Sequence[Effect]:
+        """Decide a request that was read; the effects hold exactly one answer."""
         ...
 
     def resolve(self, records: Records, row: OutboxRow, now: float) -> Sending | None:

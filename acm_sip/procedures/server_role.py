@@ -89,7 +89,7 @@ class AcmServerRole:
         except RemoteProtocolError as error:
             return self._refused(request, source, error)
 
-    def decide(self, records: Records, read: ReadRequest, number: int = 0) -> Sequence[Effect]:
+    def decide(self, records: Records, read: ReadRequest) -> Sequence[Effect]:
         """Decide a request that was read; the effects hold exactly one answer."""
         try:
             if read.body is None:

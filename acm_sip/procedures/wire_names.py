@@ -30,11 +30,15 @@ class WireNames:
         """Return the ICSI of an MC service, as P-Preferred-Service carries it."""
         return dict(self.icsis).get(service) or names.McService(service).icsi
 
+    def icsi_ref(self, service: str) -> str:
+        """Return the ICSI as the feature tag g.3gpp.icsi-ref carries it (TS 24.229 7.9.2)."""
+        return self.icsi(service).replace(":", "%3A")
+
     def accept_contacts(self, service: str) -> tuple[str, str]:
         """Return the two Accept-Contact values of a request for this service (RFC 3841)."""
         by_tag, by_icsi = names.McService(service).accept_contacts
-        plain = _percent_encoded(names.McService(service).icsi)
-        return by_tag, by_icsi.replace(plain, _percent_encoded(self.icsi(service)))
+        usual = names.McService(service).icsi_ref
+        return by_tag, by_icsi.replace(usual, self.icsi_ref(service))
 
     def service_of(self, icsi: str) -> str | None:
         """Return the MC service of an ICSI, plain or percent-encoded; None for a foreign one."""
@@ -47,7 +51,3 @@ class WireNames:
 
 
 USUAL_NAMES: Final = WireNames()
-
-
-def _percent_encoded(icsi: str) -> str:
-    return icsi.replace(":", "%3A")  # TS 24.229 7.9.2

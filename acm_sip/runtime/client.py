@@ -54,12 +54,14 @@ class AcmClient:
     def __init__(self, configuration: ClientConfiguration) -> None:
         self._configuration = configuration
         section = configuration.client
+        self._names = configuration.names.wire_names()
         self._server = section.server.text
         self._role = AcmClientRole(
             section.public_identity,
             section.mc_service_ids,
             self._server,
-            (section.next_hop.host,),
+            server_hosts=(),  # nobody is believed before the log-on
+            wire_names=self._names,
         )
         self._hop: Flow | Peer | None = None
         self._registered = asyncio.Event()
@@ -86,11 +88,13 @@ class AcmClient:
                 store,
                 listen,
                 methods=frozenset({"MESSAGE"}),
+                media_type=self._names.media_type,
                 find_hop=lambda _hop: self._hop,
                 window_of=lambda _destination: 1,
                 retention_s=_RETENTION_S,
                 capture=configuration.capture,
                 tell=self._told,
+                register_again=self._register_again,
                 flow_closed=self._flow_closed,
             )
             await self._node.start()
@@ -104,6 +108,7 @@ class AcmClient:
             uuid.uuid5(uuid.NAMESPACE_URL, name),
             self._node.endpoint,
             self._registration_changed,
+            self._names,
         )
         self._keeper.start()
 
@@ -191,9 +196,14 @@ class AcmClient:
         assert request.expires_at is not None
         expires_at = request.expires_at.timestamp()
 
-        def decide(_records: Records, number: int, at: float) -> Sequence[Effect]:
+        def decide(records: Records, at: float) -> Sequence[Effect]:
             return decisions.on_own_request(
-                self._server, number, self._configuration.client.service, body, at, expires_at
+                self._server,
+                records.allocate_numbers(1),
+                self._configuration.client.service,
+                body,
+                at,
+                expires_at,
             )
 
         await self._node.call(decide)
@@ -235,7 +245,7 @@ class AcmClient:
         own = self._configuration.client.mc_service_ids
         handler = target if target in own else own[0]
 
-        def decide(records: Records, _number: int, at: float) -> Sequence[Effect]:
+        def decide(records: Records, at: float) -> Sequence[Effect]:
             decision = DecisionMade(
                 at=at,
                 acm_transaction_id=transaction.acm_transaction_id,
@@ -268,10 +278,10 @@ class AcmClient:
 
     def _tell_again(
         self, acm_transaction_id: AcmTransactionId
-    ) -> Callable[[Records, int, float], Sequence[Effect]]:
+    ) -> Callable[[Records, float], Sequence[Effect]]:
         requester = self._configuration.client.mc_service_ids[0]
 
-        def decide(records: Records, _number: int, _at: float) -> Sequence[Effect]:
+        def decide(records: Records, _at: float) -> Sequence[Effect]:
             return decisions.on_outcome_wanted(records, acm_transaction_id, requester)
 
         return decide
@@ -291,13 +301,16 @@ class AcmClient:
         server = str(Destination(DestinationKind.SERVER, self._server))
         while self._hop is not None:
             try:
-                await self._node.call(lambda _records, _number, _at: (ReleaseRows((server,)),))
+                await self._node.call(lambda _records, _at: (ReleaseRows((server,)),))
             except StoreError:
                 await asyncio.sleep(_STORE_AWAY_S)
             except LocalProtocolError:  # stopped meanwhile
                 return
             else:
                 return
+
+    def _register_again(self) -> None:
+        self._keeper.register_again()
 
     def _flow_closed(self, flow: Flow) -> None:
         self._keeper.flow_closed(flow)

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from acm_sip.codec import names
 from acm_sip.codec.flows import FLOWS, AcmRequest, Cause
 from acm_sip.errors import ConfigurationError, RemoteProtocolError
 from acm_sip.identities import FunctionalAlias, McServiceId, SipIdentity
@@ -36,6 +37,7 @@ from acm_sip.procedures.mc_system import (
     PartnerSystem,
 )
 from acm_sip.procedures.registration import RegistrationLimits
+from acm_sip.procedures.wire_names import WireNames
 from acm_sip.runtime.endpoint import ListenAddress, Peer
 from acm_sip.uri import parse_hostport
 
@@ -127,6 +129,8 @@ NextHop = Annotated[Peer, BeforeValidator(_peer)]
 RequestFlow = Annotated[str, BeforeValidator(_request_flow)]
 Address = Annotated[str, BeforeValidator(_ip_address)]
 CauseToken = Annotated[str, BeforeValidator(_cause)]
+MediaTypeName = Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/[a-z0-9.+-]+$")]
+Icsi = Annotated[str, Field(pattern=r"^urn:urn-7:[A-Za-z0-9._-]+$")]
 Domain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 
@@ -213,6 +217,17 @@ class LogSection(_Section):
     format: Literal["console", "json"] = "console"
 
 
+class NamesSection(_Section):
+    """The provisional names of ACM on the wire, where a system under test chose others."""
+
+    media_type: MediaTypeName = names.MEDIA_TYPE
+    icsi: dict[Literal["mcptt", "mcvideo", "mcdata"], Icsi] = {}
+
+    def wire_names(self) -> WireNames:
+        """Return the names as the procedures use them."""
+        return WireNames(self.media_type, tuple(self.icsi.items()))
+
+
 class UserSection(_Section):
     """A user of the own MC system."""
 
@@ -280,6 +295,7 @@ class ServerConfiguration(_Section):
     transactions: TransactionsSection = TransactionsSection()
     capture: CaptureSection | None = None
     log: LogSection = LogSection()
+    names: NamesSection = NamesSection()
     users: tuple[UserSection, ...] = ()
     partners: tuple[PartnerSection, ...] = ()
     functional_aliases: dict[str, tuple[UserId, ...]] = {}
@@ -362,6 +378,7 @@ class ServerConfiguration(_Section):
             response_deadline_s=transactions.response_deadline_s,
             document_mode=transactions.document_mode,
             refuses_both_targets=transactions.both_targets == "refuse",
+            wire_names=self.names.wire_names(),
         )
 
     def aliases(self) -> AliasTable:
@@ -413,6 +430,7 @@ class ClientConfiguration(_Section):
     store: StoreSection
     capture: CaptureSection | None = None
     log: LogSection = LogSection(level="warning")
+    names: NamesSection = NamesSection()
 
 
 _Configuration = TypeVar("_Configuration", bound=_Section)

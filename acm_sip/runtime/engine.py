@@ -278,8 +278,7 @@ class Engine:
                 if isinstance(read, Exception):
                     raise read
                 if isinstance(read, ReadRequest):
-                    number = batch.allocate_numbers(1) if read.needs_number else 0
-                    return self.role.decide(batch, read, number)
+                    return self.role.decide(batch, read)
                 effects: Sequence[Effect] = read
                 return effects
             case DeliveryEnded():
@@ -287,7 +286,7 @@ class Engine:
             case FlowClosed(flow):
                 return self.role.on_flow_closed(batch, flow)
             case EngineCall():
-                return event.decide(batch, batch.allocate_numbers(1), self._clock.now())
+                return event.decide(batch, self._clock.now())
 
     # After the COMMIT
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acm_sip.procedures.authentication import Source
-from acm_sip.procedures.effects import AnswerRequest, Effect, Log, TellUser
+from acm_sip.procedures.effects import AnswerRequest, Effect, Log, RegisterAgain, TellUser
 from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.records import AcmTransaction, OutboxRow
@@ -53,11 +53,11 @@ class FlowClosed:
 class EngineCall:
     """A decision of the own user, to be made inside a batch.
 
-    :param decide: called with the store, a fresh transaction number and the time.
+    :param decide: called with the store and the time, UTC epoch seconds.
     :param done: gets None after the COMMIT, or the exception.
     """
 
-    decide: Callable[[Records, int, float], Sequence[Effect]]
+    decide: Callable[[Records, float], Sequence[Effect]]
     done: Future[None]
 
 
@@ -87,7 +87,7 @@ class UserTold:
     transaction: AcmTransaction
 
 
-Performance = Answered | RowLeaves | UserTold
+Performance = Answered | RowLeaves | UserTold | RegisterAgain
 
 
 @dataclass(slots=True)
@@ -110,6 +110,8 @@ class Outcome:
                     self.performances.append(Answered(event, effect))
                 case TellUser(transaction):
                     self.performances.append(UserTold(transaction))
+                case RegisterAgain():
+                    self.performances.append(effect)
                 case Log():
                     self.logs.append(effect)
                 case _:

@@ -18,8 +18,8 @@ from acm_sip.capture.recorder import Recorder
 from acm_sip.errors import RemoteProtocolError
 from acm_sip.procedures.authentication import Source
 from acm_sip.procedures.binding import write_message
-from acm_sip.procedures.capabilities import ACCEPT, ALLOW, SUPPORTED
-from acm_sip.procedures.effects import AnswerRequest, Effect
+from acm_sip.procedures.capabilities import SUPPORTED, accept_header, allow_header
+from acm_sip.procedures.effects import AnswerRequest, Effect, RegisterAgain
 from acm_sip.procedures.events import DeliveryEnded
 from acm_sip.procedures.ports import Records
 from acm_sip.procedures.records import AcmTransaction
@@ -49,7 +49,6 @@ __all__ = ["AcmNode", "retry_after_s"]
 
 _DRAIN_S: Final = 5.0  # ours: how long a stop waits for answers that are under way
 _BUSY_RETRY_AFTER: Final = ("Retry-After", "1")
-_CAPABILITIES: Final = AnswerRequest(200, headers=(ALLOW, ACCEPT, SUPPORTED))  # RFC 3261 11.2
 
 log = get_logger("acm_sip.node")
 
@@ -58,9 +57,11 @@ class AcmNode:
     """The shell of an ACM server or an ACM client.
 
     :param methods: what it serves through the engine; OPTIONS it answers by itself.
+    :param media_type: of a body with an information flow.
     :param find_hop: where a hop of a row is now; None when it cannot be reached.
     :ivar failed: set when nothing can be decided any more; the process has to be restarted.
     :param tell: called on the loop with what the user of a client wants to see.
+    :param register_again: called on the loop when the own server lost this client's binding.
     """
 
     def __init__(
@@ -70,19 +71,25 @@ class AcmNode:
         listen: Sequence[ListenAddress],
         *,
         methods: frozenset[str],
+        media_type: str,
         find_hop: Callable[[str], Flow | Peer | None],
         window_of: Callable[[str], int],
         retention_s: float,
         capture: CaptureSection | None = None,
         capacity: int = 100_000,
         tell: Callable[[AcmTransaction], None] | None = None,
+        register_again: Callable[[], None] | None = None,
         flow_closed: Callable[[Flow], None] | None = None,
     ) -> None:
         self.node = secrets.token_hex(8)
         self.clock = Clock()
         self._methods = methods | {"OPTIONS"}
+        self._capabilities = AnswerRequest(  # RFC 3261 11.2
+            200, headers=(allow_header(methods), accept_header(media_type), SUPPORTED)
+        )
         self._find_hop = find_hop
         self._tell = tell
+        self._register_again = register_again
         self._on_flow_closed = flow_closed
         self._recorder = (
             None if capture is None else Recorder(capture.path, only_sent=capture.only_sent)
@@ -129,7 +136,7 @@ class AcmNode:
             if self._recorder.dropped_packets:
                 log.warning("capture is not complete", dropped=self._recorder.dropped_packets)
 
-    async def call(self, decide: Callable[[Records, int, float], Sequence[Effect]]) -> None:
+    async def call(self, decide: Callable[[Records, float], Sequence[Effect]]) -> None:
         """Make a decision of the own user durable.
 
         :raises AcmSipError: it was not possible, and nothing was stored.
@@ -146,9 +153,9 @@ class AcmNode:
         """Answer what asks nothing of the store; give the rest to the engine."""
         answer = inspect_method(request, self._methods)
         if answer is None and request.method == "OPTIONS":
-            answer = inspect_extensions(request) or _CAPABILITIES
+            answer = inspect_extensions(request) or self._capabilities
         if answer is not None:
-            if answer is not _CAPABILITIES:
+            if answer is not self._capabilities:
                 log.warning(
                     "request refused",
                     method=request.method,
@@ -211,6 +218,9 @@ class AcmNode:
             case UserTold(transaction):
                 if self._tell is not None:
                     self._tell(transaction)
+            case RegisterAgain():
+                if self._register_again is not None:
+                    self._register_again()
 
     def _send(self, leaves: RowLeaves) -> None:
         row, sending = leaves.row, leaves.sending

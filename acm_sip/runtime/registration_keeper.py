@@ -24,6 +24,7 @@ from typing import Final
 from acm_sip.codec.names import ICSI_REF_FEATURE_TAG, McService
 from acm_sip.errors import AcmSipError
 from acm_sip.procedures.capabilities import SUPPORTED
+from acm_sip.procedures.wire_names import WireNames
 from acm_sip.runtime.configuration import ClientSection
 from acm_sip.runtime.endpoint import Peer, SendResult, SipEndpoint
 from acm_sip.runtime.flow_names import format_hostport
@@ -56,6 +57,7 @@ class RegistrationKeeper:
     """Registers a client at its server, and again whenever that is lost.
 
     :param instance: names the client across restarts (RFC 5626 4.1).
+    :param wire_names: whose ICSI the Contact names.
     :param on_change: called with the flow when registered, with None when that is lost.
     """
 
@@ -65,7 +67,9 @@ class RegistrationKeeper:
         instance: uuid.UUID,
         endpoint: SipEndpoint,
         on_change: Callable[[Flow | Peer | None], None],
+        wire_names: WireNames,
     ) -> None:
+        self._names = wire_names
         self._section = section
         self._instance = instance
         self._endpoint = endpoint
@@ -93,6 +97,10 @@ class RegistrationKeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_WITHIN_S):
                     await self._register(self._flow, 0)
+
+    def register_again(self) -> None:
+        """Learn that the server has no binding of this client any more."""
+        self._lost.set()
 
     def flow_closed(self, flow: Flow) -> None:
         """Learn that a connection is gone."""
@@ -265,5 +273,5 @@ class RegistrationKeeper:
         return (
             f"<sip:{user}@{address}{parameter}>"
             f';+sip.instance="<{self._instance.urn}>";reg-id=1'
-            f';+{service.feature_tag};+{ICSI_REF_FEATURE_TAG}="{service.icsi_ref}"'
+            f';+{service.feature_tag};+{ICSI_REF_FEATURE_TAG}="{self._names.icsi_ref(service.value)}"'
         )

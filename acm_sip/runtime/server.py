@@ -66,6 +66,7 @@ class AcmServer:
                 store,
                 configuration.sip.listen,
                 methods=frozenset({"MESSAGE", "REGISTER"}),
+                media_type=configuration.names.media_type,
                 find_hop=self._find_hop,
                 window_of=self._window_of,
                 retention_s=configuration.transactions.retention_s,

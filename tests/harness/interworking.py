@@ -26,6 +26,7 @@ from acm_sip.procedures.effects import (
     Effect,
     Log,
     PutOutboxRow,
+    RegisterAgain,
     ReleaseRows,
     RemoveBinding,
     TellUser,
@@ -91,6 +92,7 @@ class Entity:
         self.store = store
         self.told: list[AcmTransaction] = []
         self.logs: list[Log] = []
+        self.registers_again = 0
         network.entities[name] = self
 
     def receive(self, request: Request, source: Source) -> AnswerRequest:
@@ -114,6 +116,8 @@ class Entity:
                     answers.append(effect)
                 case TellUser(transaction):
                     self.told.append(transaction)
+                case RegisterAgain():
+                    self.registers_again += 1
                 case Log():
                     self.logs.append(effect)
                 case _:

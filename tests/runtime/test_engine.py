@@ -60,7 +60,7 @@ class ObedientRole:
             raise ZeroDivisionError("read")
         return ReadRequest(request, source, at, BODY)
 
-    def decide(self, records, read, number=0):
+    def decide(self, records, read):
         number = records.allocate_numbers(1)
         body = read.request.body
         self.order.append(body)
@@ -279,7 +279,7 @@ def test_above_its_queue_only_requests_are_turned_away(bench, monkeypatch):
     monkeypatch.setattr(engine_module, "_MAX_QUEUED", 3)
     bench.submit(b"store", b"store", b"store")
     assert not bench.engine.submit(RequestArrived(request(b"store"), SOURCE, 1.0, 9))
-    done = bench.call(lambda records, number, at: ())
+    done = bench.call(lambda records, at: ())
     bench.engine.start()
     assert done.result(WITHIN_S) is None
     assert len(bench.answers(3)) == 3
@@ -315,7 +315,7 @@ def test_a_call_after_the_end_is_told_so(bench):
     bench.engine.start()
     bench.engine.stop()
     with pytest.raises(LocalProtocolError, match="stopped"):
-        bench.call(lambda records, number, at: ()).result(WITHIN_S)
+        bench.call(lambda records, at: ()).result(WITHIN_S)
 
 
 def test_an_engine_that_dies_says_so(tmp_path, monkeypatch):
@@ -354,12 +354,14 @@ class TestCalls:
 
     def test_is_done_after_the_commit(self, bench):
         bench.engine.start()
-        done = bench.call(lambda records, number, at: (InsertTransaction(transaction(number)),))
+        done = bench.call(
+            lambda records, at: (InsertTransaction(transaction(records.allocate_numbers(1))),)
+        )
         assert done.result(WITHIN_S) is None
         assert len(bench.stored()) == 1
 
     def test_gets_its_own_exception(self, bench):
-        def decide(records, number, at) -> Sequence:
+        def decide(records, at) -> Sequence:
             raise LocalProtocolError("no such request")
 
         bench.engine.start()
@@ -368,7 +370,7 @@ class TestCalls:
         assert bench.statuses(b"store") == [202]
 
     def test_an_exception_is_told_once_although_the_batch_runs_again(self, bench):
-        def decide(records, number, at) -> Sequence:
+        def decide(records, at) -> Sequence:
             raise LocalProtocolError("no such request")
 
         bench.store.at_commit = True
@@ -380,21 +382,23 @@ class TestCalls:
         assert bench.statuses(b"store") == [202]
 
     def test_one_that_nobody_waits_for_any_more_stops_nothing(self, bench):
-        done = bench.call(lambda records, number, at: (InsertTransaction(transaction(number)),))
+        done = bench.call(
+            lambda records, at: (InsertTransaction(transaction(records.allocate_numbers(1))),)
+        )
         done.cancel()
         bench.engine.start()
         assert bench.statuses(b"store") == [202]
 
     def test_a_store_that_cannot_be_written_is_told(self, bench):
         bench.store.errors = [StoreUnavailable("disk full")]
-        done = bench.call(lambda records, number, at: ())
+        done = bench.call(lambda records, at: ())
         bench.engine.start()
         with pytest.raises(StoreUnavailable):
             done.result(WITHIN_S)
 
     def test_tells_the_user(self, bench):
         told = replace(transaction(7), number=7)
-        done = bench.call(lambda records, number, at: (TellUser(told),))
+        done = bench.call(lambda records, at: (TellUser(told),))
         bench.engine.start()
         (performance,) = bench.performed.get(timeout=WITHIN_S)
         assert performance.transaction is told
