@@ -77,6 +77,8 @@ __all__ = [
     "on_row_deadline",
 ]
 
+_REQUEST_LIFETIME_S = 86_400.0  # ours: a day, as a server lets a request live by default
+
 
 def on_own_request(
     server: str, number: int, service: str, body: DecodedBody, at: float, expires_at: float
@@ -251,7 +253,9 @@ def _on_request(
         row = response_row(known, DestinationKind.SERVER, server, known.response, event.at)
         again = replace(known, state=AcmTransactionState.SENDING)
         return (UpdateTransaction(again), PutOutboxRow(row), OK)
-    expires_at = expiry_of(request, event.at)
+    # A request that names no end itself ends when its server said, in Expires (RFC 3428 4).
+    lifetime_s = _REQUEST_LIFETIME_S if event.expires_s is None else event.expires_s
+    expires_at = expiry_of(request, event.at + lifetime_s)
     transaction = begin_transaction(
         event.body,
         number=records.allocate_numbers(1),

@@ -81,8 +81,8 @@ class AcmClientRole:
             read_service(read.request, is_asserted=True, wire_names=self._wire_names)
             or McService.MCPTT.value
         )
-        event = FlowReceived(read.at, read.body, service)
         try:
+            event = FlowReceived(read.at, read.body, service, read.request.expires)
             return client.on_flow(self._server, self._mc_service_ids, records, event)
         except RemoteProtocolError as error:
             return self._refused(read.source, error)

@@ -22,11 +22,13 @@ class FlowReceived:
     :param at: UTC epoch seconds.
     :param body: the decoded flow with its octets and digest.
     :param service: MC service the sender named, ``mcptt`` where it named none.
+    :param expires_s: Expires of the MESSAGE, None where it has none.
     """
 
     at: float
     body: DecodedBody
     service: str
+    expires_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 from acm_sip.errors import ConfigurationError
+from acm_sip.procedures.wire_names import WireNames
 from acm_sip.runtime.configuration import load_client_configuration, load_server_configuration
 from acm_sip.runtime.endpoint import ListenAddress, Peer
 from tests.harness.processes import ROOT
@@ -350,3 +351,12 @@ def test_what_is_no_configuration_is_one_line_each(tmp_path, octets, fault):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=re.escape(f"{tmp_path}/none: No such file")):
         load_server_configuration(tmp_path / "none")
+
+
+def test_the_provisional_names_can_be_replaced(tmp_path):
+    names = '[names]\nmedia_type = "application/acm+xml"\nicsi = { mcptt = "urn:urn-7:acm" }\n'
+    expected = WireNames("application/acm+xml", (("mcptt", "urn:urn-7:acm"),))
+    assert load(tmp_path, f"{SERVER}\n{names}").mc_system().wire_names == expected
+    assert load(tmp_path, f"{CLIENT}\n{names}", "client").names.wire_names() == expected
+    (fault,) = faults(tmp_path, f'{SERVER}\n[names]\nmedia_type = "acm"\n')
+    assert fault.startswith("names.media_type: ")
