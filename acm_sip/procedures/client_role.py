@@ -50,7 +50,7 @@ class AcmClientRole:
         self._public_identity = public_identity
         self._mc_service_ids = tuple(mc_service_ids)
         self._server = server
-        self.server_hosts = frozenset(server_hosts)  # written by the shell at log-on
+        self.server_hosts = frozenset(server_hosts)  # written by the shell when it found the server
         self.is_registered = False  # written by the shell; rows wait for it
 
     def read(self, request: Request, source: Source, at: float) -> ReadRequest | Sequence[Effect]:

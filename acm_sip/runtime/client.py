@@ -60,7 +60,7 @@ class AcmClient:
             section.public_identity,
             section.mc_service_ids,
             self._server,
-            server_hosts=(),  # nobody is believed before the log-on
+            server_hosts=(),  # nobody is believed before the server was found
             wire_names=self._names,
         )
         self._hop: Flow | Peer | None = None
@@ -107,6 +107,7 @@ class AcmClient:
             section,
             uuid.uuid5(uuid.NAMESPACE_URL, name),
             self._node.endpoint,
+            self._server_found,
             self._registration_changed,
             self._names,
         )
@@ -286,6 +287,9 @@ class AcmClient:
 
         return decide
 
+    def _server_found(self, host: str) -> None:
+        self._role.server_hosts = frozenset({host})
+
     def _registration_changed(self, hop: Flow | Peer | None) -> None:
         self._hop = hop
         self._role.is_registered = hop is not None
@@ -293,7 +297,6 @@ class AcmClient:
             self._registered.clear()
             return
         self._registered.set()
-        self._role.server_hosts = frozenset({hop.remote[0] if isinstance(hop, Flow) else hop.host})
         self._releasing = asyncio.get_running_loop().create_task(self._release())
 
     async def _release(self) -> None:

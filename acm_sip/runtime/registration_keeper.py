@@ -58,6 +58,7 @@ class RegistrationKeeper:
 
     :param instance: names the client across restarts (RFC 5626 4.1).
     :param wire_names: whose ICSI the Contact names.
+    :param on_found: called with the address of the server, before it is sent a REGISTER.
     :param on_change: called with the flow when registered, with None when that is lost.
     """
 
@@ -66,6 +67,7 @@ class RegistrationKeeper:
         section: ClientSection,
         instance: uuid.UUID,
         endpoint: SipEndpoint,
+        on_found: Callable[[str], None],
         on_change: Callable[[Flow | Peer | None], None],
         wire_names: WireNames,
     ) -> None:
@@ -73,6 +75,7 @@ class RegistrationKeeper:
         self._section = section
         self._instance = instance
         self._endpoint = endpoint
+        self._on_found = on_found
         self._on_change = on_change
         self._call_id = secrets.token_hex(16)
         self._cseq = 0
@@ -147,6 +150,8 @@ class RegistrationKeeper:
             to = await self._find_server()
             if isinstance(to, str):
                 return to
+            # Before the REGISTER: what the server kept may arrive together with its answer.
+            self._on_found(to.remote[0] if isinstance(to, Flow) else to.host)
             result = await self._register(to, self._section.registration_s)
         except (OSError, UnicodeError, AcmSipError) as error:  # no route, no such host
             return str(error)

@@ -9,8 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from acm_sip import AcmClient, AcmServer, LocalProtocolError, McServiceId, StoreError
+from acm_sip.procedures.binding import Addressing, write_message
 from acm_sip.runtime.configuration import ClientConfiguration, ServerConfiguration
 from acm_sip.runtime.registration_keeper import recovery_pause_s
+from acm_sip.sip.message import Request, Response, create_response
+from acm_sip.sip.stream import StreamParser
+from tests.codec.bodies import request_body
 from tests.codec.ue_init_config_particles import BASE
 from tests.harness.processes import free_port
 
@@ -335,3 +339,39 @@ async def test_a_store_that_is_in_use_is_refused(tmp_path, kind):
 )
 async def test_the_pause_of_rfc_5626_4_5(failures, chance, pause_s):
     assert recovery_pause_s(30.0, failures, chance) == pause_s
+
+
+async def test_what_the_server_kept_may_arrive_together_with_the_answer_to_register(tmp_path):
+    answered = asyncio.get_running_loop().create_future()
+
+    async def serve(reader, writer):
+        parser = StreamParser()
+        while octets := await reader.read(65_536):
+            for message in parser.receive_data(octets):
+                if isinstance(message, Response):
+                    answered.set_result(message.status_code)
+                elif isinstance(message, Request) and not answered.done():
+                    registered = create_response(message, 200, to_tag="t")
+                    writer.write(registered.encode() + kept_message())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with Systems(tmp_path).client("bob", port=port), asyncio.timeout(WITHIN_S):
+        assert await answered == 200
+    server.close()
+
+
+def kept_message():
+    addressing = Addressing("sip:bob@127.0.0.1", "sip:acm@mc2.example", is_asserted=True)
+    message = write_message(
+        addressing,
+        request_body(),
+        service="mcptt",
+        at=0.0,
+        expires_at=None,
+        call_id="kept",
+        from_tag="k",
+    )
+    message.headers.prepend("Via", "SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKkept")
+    return message.encode()
