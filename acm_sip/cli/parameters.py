@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +27,37 @@ __all__ = [
     "MC_SERVICE_ID",
     "SERVER_FILE",
     "TRANSACTION_ID",
+    "Seconds",
     "load_configuration",
     "read_input",
 ]
 
 # Ours: far above the 1 MiB that a body may have, so that the codec says what is too large.
 _MAX_INPUT_OCTETS: Final = 16 * 1024 * 1024
+
+_LONGEST_S: Final = 1e9  # ours: thirty years
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; neither NaN nor infinity is one."""
+
+    name = "seconds"
+
+    def __init__(self, least: float, most: float = _LONGEST_S) -> None:
+        super().__init__(min=least, max=most)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number.
+
+        :raises click.BadParameter: no number, or out of range.
+        """
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
+
 
 _Identity = TypeVar("_Identity", McServiceId, FunctionalAlias, AcmTransactionId)
 

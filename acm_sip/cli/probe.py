@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from acm_sip.cli.parameters import Seconds
 from acm_sip.cli.printing import printable
 from acm_sip.cli.running import StoppedBySignal, run
 from acm_sip.codec import names
@@ -69,7 +70,7 @@ def _target(transport: str, host: str, port: int | None, request_uri: str) -> _T
 @click.option(
     "--within",
     "within_s",
-    type=click.FloatRange(min=0.1, max=32),
+    type=Seconds(0.1, 32),
     default=5.0,
     show_default=True,
     metavar="S",

@@ -13,6 +13,7 @@ from acm_sip.cli.parameters import (
     CONFIGURATION_FILE,
     MC_SERVICE_ID,
     TRANSACTION_ID,
+    Seconds,
     load_configuration,
 )
 from acm_sip.cli.printing import instant, octets_as_hex, print_table, printable
@@ -87,7 +88,7 @@ def transactions(configuration_file: Path, side: str | None, only_open: bool, li
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     metavar="S",
     help="Wait so many seconds for the outcome, as the client that asked.",
 )

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from acm_sip.cli.outcome import print_outcome
-from acm_sip.cli.parameters import ALIAS, CLIENT_FILE, MC_SERVICE_ID, read_input
+from acm_sip.cli.parameters import ALIAS, CLIENT_FILE, MC_SERVICE_ID, Seconds, read_input
 from acm_sip.cli.printing import printable
 from acm_sip.cli.running import StoppedBySignal, run
 from acm_sip.identities import AcmTransactionId, FunctionalAlias, McServiceId
@@ -59,7 +59,7 @@ _PROGRESS: Final = {
 @click.option(
     "--expires",
     "expires_s",
-    type=click.FloatRange(min=1),
+    type=Seconds(1),
     default=_DAY_S,
     metavar="S",
     show_default=True,
@@ -68,7 +68,7 @@ _PROGRESS: Final = {
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     metavar="S",
     help="Wait so many seconds for the outcome; without it until there is one.",
 )

@@ -96,10 +96,12 @@ class RegistrationKeeper:
             return
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        if self._flow is not None:
+        flow = self._flow
+        self._set(None)  # first: nothing may leave on a binding that is going
+        if flow is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_WITHIN_S):
-                    await self._register(self._flow, 0)
+                    await self._register(flow, 0)
 
     def register_again(self) -> None:
         """Learn that the server has no binding of this client any more."""

@@ -176,3 +176,10 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     text = result.stdout if command != "config" else invoke("config", "check", "--help").stdout
     assert f"\n      acm-sip {command} " in text.replace("demo\n", "demo \n")
     assert "\b" not in text
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e18", "soon"])
+def test_seconds_are_a_number(value: str) -> None:
+    result = CliRunner().invoke(program, ["probe", "tcp:127.0.0.1:1", "--within", value])
+    assert result.exit_code == 2
+    assert "--within" in result.output
